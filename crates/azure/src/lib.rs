@@ -1,0 +1,1 @@
+//! A customer's Key Vault, reached through the official SDK.

@@ -1,0 +1,2 @@
+//! The `keyferry` command.
+fn main() {}

@@ -1,0 +1,75 @@
+//! Bytes that must not be seen: each type owns its bytes, wipes them when dropped, and gives them out in one way, `expose`.
+//!
+//! None of them is `Copy`, `Serialize` or `PartialEq`, and `Debug` prints a name, never a byte. Share them with `Arc`.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// The length of a data key in bytes: AES-256.
+pub const DATA_KEY_LEN: usize = 32;
+
+/// A data key (DEK): 32 random bytes that seal, themselves wrapped by a tenant's key encryption key.
+pub struct DataKey(Box<Zeroizing<[u8; DATA_KEY_LEN]>>);
+
+impl DataKey {
+    /// Takes the bytes that a key vault unwrapped; `None` unless they are exactly [`DATA_KEY_LEN`] bytes. The given
+    /// buffer is wiped either way.
+    #[must_use]
+    pub fn from_unwrapped(bytes: Vec<u8>) -> Option<Self> {
+        let bytes = Zeroizing::new(bytes);
+        let mut key = Box::new(Zeroizing::new([0; DATA_KEY_LEN]));
+        if bytes.len() != DATA_KEY_LEN {
+            return None;
+        }
+        key.copy_from_slice(&bytes);
+        Some(Self(key))
+    }
+
+    /// The key's bytes, for the one call that needs them.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; DATA_KEY_LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DataKey(…)")
+    }
+}
+
+/// A caller's plaintext, or a caller's key on its way in or out.
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Takes ownership of `bytes`, to be wiped when dropped.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes, for the one call that needs them.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The length in bytes, which is not a secret.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretBytes({} bytes)", self.0.len())
+    }
+}

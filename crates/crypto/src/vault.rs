@@ -1,0 +1,225 @@
+//! The one joint: a customer's key service, as sealing and opening see it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{id::KekId, secret::DataKey, tenant::TenantKeys};
+
+/// A data key under a key encryption key, wrapped with RSA-OAEP-256 (RFC 8230 §3: COSE algorithm -41).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WrappedDataKey {
+    /// The key encryption key, at the version that wrapped.
+    pub kek: KekId,
+    /// The RSA ciphertext: as long as the key's modulus.
+    pub bytes: Box<[u8]>,
+}
+
+/// Wraps and unwraps data keys under a tenant's key encryption key.
+#[async_trait]
+pub trait KeyVault: Send + Sync + 'static {
+    /// Wraps `data_key` under the tenant's current key, at the version that its policy names.
+    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError>;
+
+    /// Unwraps `wrapped`, whose KEK the caller has found among the tenant's keys.
+    async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError>;
+}
+
+/// Why a key vault did not do as asked. Cheap to clone: one failure answers everyone who waited for the same call.
+#[derive(Clone, Debug)]
+pub struct VaultError(Arc<Failure>);
+
+#[derive(Debug)]
+struct Failure {
+    cause: VaultCause,
+    retry_after: Option<Duration>,
+    evidence: Evidence,
+}
+
+/// What the other side said, for logs and for a customer's support case. Holds no secret and no free text from a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The service's own error code: `ForbiddenByRbac`, `AADSTS7000229`.
+    pub code: Option<String>,
+    /// The service's id of the request (`x-ms-request-id`, Entra's trace id).
+    pub request_id: Option<String>,
+}
+
+/// Whose move it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The caller sent something that cannot be opened.
+    Caller,
+    /// The customer took away, or never gave, what is needed.
+    Customer,
+    /// The customer's vault or directory does not answer as it should; it may be over in a moment.
+    Unavailable,
+    /// Keyferry's own credential or configuration.
+    Service,
+}
+
+/// The named causes: rows of Key Vault's and Entra's error tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VaultCause {
+    /// The key, or this version of it, is disabled (403 `KeyDisabled`).
+    KeyDisabled,
+    /// The key, or this version of it, is deleted or was never there (404 `KeyNotFound`).
+    KeyNotFound,
+    /// The key is expired or not yet valid (403 without an inner code that we know).
+    KeyNotUsable,
+    /// The key's `key_ops` leave the operation out (403 `KeyOperationForbidden`).
+    KeyOperationForbidden,
+    /// No role assignment lets us (403 `ForbiddenByRbac`).
+    RoleMissing,
+    /// An access-policy vault whose policies leave us out (403 `ForbiddenByPolicy`).
+    AccessPolicyMissing,
+    /// The vault's firewall refuses our address (403 `ForbiddenByFirewall`).
+    FirewallDenied,
+    /// The vault is closed to the public network (403 `ForbiddenByConnection`).
+    PublicAccessDisabled,
+    /// Refused with a code that we do not know (403).
+    AccessDenied,
+    /// Our application has no principal in the customer's directory (AADSTS700016, AADSTS7000229).
+    ConsentMissing,
+    /// Our principal is disabled there (AADSTS7000112).
+    PrincipalDisabled,
+    /// The customer's Conditional Access refuses us (AADSTS53003).
+    ConditionalAccess,
+    /// There is no such directory in that cloud (AADSTS90002).
+    DirectoryNotFound,
+    /// The vault trusts another directory (`AKV10032`).
+    WrongDirectory,
+    /// The directory knows no Key Vault (AADSTS500011).
+    KeyVaultPrincipalMissing,
+    /// The vault's name does not resolve.
+    VaultNotFound,
+
+    /// The wrapped bytes do not unwrap under that key (400, OAEP decoding): damaged, or another key's.
+    WrappedKeyInvalid,
+
+    /// The vault throttles (429).
+    Throttled,
+    /// The vault failed (5xx).
+    VaultFailed,
+    /// No answer in time.
+    Timeout,
+    /// No connection, or it broke.
+    ConnectionFailed,
+    /// The vault's certificate is not one to trust: expired, or another name's.
+    CertificateInvalid,
+    /// An answer that cannot be read: truncated, or not what was asked for.
+    AnswerInvalid,
+    /// The vault cannot verify tokens just now (`AKV10046`).
+    TokenNotVerifiable,
+    /// Entra throttles.
+    EntraThrottled,
+    /// Entra fails, hangs or cannot be read.
+    EntraUnavailable,
+
+    /// Our own secret is wrong (AADSTS7000215). Affects every tenant.
+    AppSecretInvalid,
+    /// Our own secret is expired (AADSTS7000222). Affects every tenant.
+    AppSecretExpired,
+    /// Our own assertion is refused (AADSTS50012, AADSTS700027). Affects every tenant.
+    AppAssertionInvalid,
+    /// Our own credential's source (token file, managed identity, certificate) gives nothing usable.
+    AppCredentialUnavailable,
+    /// A fresh token of ours is refused (401, `AKV10022`).
+    TokenRejected,
+    /// The vault or Entra calls our request wrong (another 4xx).
+    RequestRejected,
+}
+
+impl VaultCause {
+    /// Whose move it is.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::KeyDisabled
+            | Self::KeyNotFound
+            | Self::KeyNotUsable
+            | Self::KeyOperationForbidden
+            | Self::RoleMissing
+            | Self::AccessPolicyMissing
+            | Self::FirewallDenied
+            | Self::PublicAccessDisabled
+            | Self::AccessDenied
+            | Self::ConsentMissing
+            | Self::PrincipalDisabled
+            | Self::ConditionalAccess
+            | Self::DirectoryNotFound
+            | Self::WrongDirectory
+            | Self::KeyVaultPrincipalMissing
+            | Self::VaultNotFound => Fault::Customer,
+            Self::WrappedKeyInvalid => Fault::Caller,
+            Self::Throttled
+            | Self::VaultFailed
+            | Self::Timeout
+            | Self::ConnectionFailed
+            | Self::CertificateInvalid
+            | Self::AnswerInvalid
+            | Self::TokenNotVerifiable
+            | Self::EntraThrottled
+            | Self::EntraUnavailable => Fault::Unavailable,
+            Self::AppSecretInvalid
+            | Self::AppSecretExpired
+            | Self::AppAssertionInvalid
+            | Self::AppCredentialUnavailable
+            | Self::TokenRejected
+            | Self::RequestRejected => Fault::Service,
+        }
+    }
+
+    /// Whether this is the customer's definite no, upon which cached keys must go at once. Unavailable is not revoked.
+    #[must_use]
+    pub fn is_refusal(self) -> bool {
+        self.fault() == Fault::Customer
+    }
+}
+
+impl VaultError {
+    /// An error of that cause, with what is known of it.
+    #[must_use]
+    pub fn new(cause: VaultCause, retry_after: Option<Duration>, evidence: Evidence) -> Self {
+        Self(Arc::new(Failure {
+            cause,
+            retry_after,
+            evidence,
+        }))
+    }
+
+    /// The cause.
+    #[must_use]
+    pub fn cause(&self) -> VaultCause {
+        self.0.cause
+    }
+
+    /// When another try may help, if the other side said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// What the other side said.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.0.evidence
+    }
+}
+
+impl From<VaultCause> for VaultError {
+    /// A cause that came without an answer.
+    fn from(cause: VaultCause) -> Self {
+        Self::new(cause, None, Evidence::default())
+    }
+}
+
+impl fmt::Display for VaultError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key vault: {:?}", self.0.cause)
+    }
+}
+
+impl std::error::Error for VaultError {}

@@ -1,0 +1,1 @@
+//! Entra and Key Vault as one local program, with faults to order.

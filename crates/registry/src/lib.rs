@@ -1,0 +1,3 @@
+//! Tenants, kept in Postgres or SQLite.
+
+pub mod tenant;

@@ -1,0 +1,1 @@
+//! What Keyferry promises, tried on real parts.
