@@ -71,12 +71,49 @@ pub enum SealerError {
     /// Authentication failed: another tenant's envelope, another encryption context, or changed bytes. Which one is not told.
     #[error("the envelope does not open for this tenant with this encryption context")]
     NotAuthentic,
+    /// The plaintext is longer than [`Sealer::MAX_PLAINTEXT`].
+    #[error("the plaintext is longer than {} bytes", Sealer::MAX_PLAINTEXT)]
+    TooLarge,
     /// The key vault did not do as asked.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The operating system gave no random bytes. Nothing is sealed without them.
+    #[error("the operating system gives no random bytes")]
+    NoRandomness,
+}
+
+/// What a sealer has done since its start, and what it holds now. A snapshot for metrics: its numbers are not taken at
+/// one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SealerStats {
+    /// Opens and rewraps whose data key was in the cache.
+    pub cache_hits: u64,
+    /// Opens and rewraps that had to wait for the vault.
+    pub cache_misses: u64,
+    /// Requests answered with a refusal that the vault gave a moment before.
+    pub refusals_recalled: u64,
+    /// Opens with a key past its TTL, under a tenant's outage grace.
+    pub grace_opens: u64,
+    /// Wraps asked of the vault.
+    pub vault_wraps: u64,
+    /// Unwraps asked of the vault.
+    pub vault_unwraps: u64,
+    /// Of both, those that the customer refused.
+    pub vault_refusals: u64,
+    /// Of both, those that failed otherwise.
+    pub vault_failures: u64,
+    /// Times that keys were evicted: after a refusal, or as [`Sealer::evict`] was called.
+    pub evictions: u64,
+    /// Unwrapped data keys held for opening, about.
+    pub cached_data_keys: u64,
+    /// Tenants with a lease, about.
+    pub leases: u64,
 }
 
 impl Sealer {
+    /// The longest plaintext in bytes: 64 MiB. (AES-GCM's own limit is 2^36 - 32, NIST SP 800-38D §5.2.1.1.)
+    pub const MAX_PLAINTEXT: usize = 64 << 20;
+
     /// A sealer that reaches tenants' keys through `vault`.
     #[must_use]
     pub fn new(vault: Arc<dyn KeyVault>, _limits: SealerLimits) -> Self {
@@ -113,6 +150,12 @@ impl Sealer {
     /// Forgets all that is kept of a tenant: cached data keys, refusals and its lease.
     pub fn evict(&self, _tenant: TenantId) {
         todo!()
+    }
+
+    /// What this sealer has done and what it holds.
+    #[must_use]
+    pub fn stats(&self) -> SealerStats {
+        SealerStats::default()
     }
 
     /// Runs until cancelled (dropped): wipes expired keys from memory every second, whether or not anyone asks for them.

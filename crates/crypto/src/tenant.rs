@@ -24,7 +24,7 @@ pub struct TenantKeys {
 }
 
 /// Which version of a tenant's key wraps new data keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VersionPolicy {
     /// Whichever is the latest at the time of wrapping.
