@@ -44,6 +44,7 @@ impl EncryptionContext {
     }
 
     /// The entries, ordered by key.
+    #[must_use]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }

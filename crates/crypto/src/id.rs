@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A tenant's id, a UUIDv7. It never changes and is never used again; every ciphertext is bound to it.
+/// A tenant's id, a `UUIDv7`. It never changes and is never used again; every ciphertext is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TenantId(pub Uuid);

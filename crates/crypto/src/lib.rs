@@ -6,3 +6,18 @@ pub mod sealer;
 pub mod secret;
 pub mod tenant;
 pub mod vault;
+
+mod aead;
+mod binding;
+mod cache;
+mod cbor;
+mod commitment;
+mod envelope;
+mod flight;
+mod kdf;
+mod keyring;
+mod lease;
+mod message;
+mod random;
+mod standing;
+mod stats;

@@ -1,38 +1,29 @@
 //! The whole use case: seal, open and rewrap for a tenant. Everything else in this crate serves these three.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::MissedTickBehavior;
 
 use crate::{
+    aead::{NotAuthentic, TooLong},
+    binding::Place,
+    cbor::NotCanonical,
+    commitment::Commitment,
     context::EncryptionContext,
+    envelope::{Envelope, Wrapping},
     id::{KekId, TenantId},
+    keyring::Keyring,
+    message::{self, Fresh},
+    random::NoRandomness,
     secret::SecretBytes,
     tenant::TenantKeys,
     vault::{KeyVault, VaultError},
 };
+pub use crate::{envelope::Content, keyring::SealerLimits, stats::SealerStats};
 
-/// What an envelope holds; authenticated, so that neither opens as the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Content {
-    /// A caller's key: `application/vnd.keyferry.key`.
-    Key,
-    /// A caller's data: `application/vnd.keyferry.data`.
-    Data,
-}
-
-/// Seals and opens for every tenant of a replica.
+/// Seals and opens for every tenant of a replica. Its methods need a tokio runtime.
 pub struct Sealer {
-    _vault: Arc<dyn KeyVault>,
-}
-
-/// Bounds on what a sealer keeps in memory.
-#[derive(Clone, Copy, Debug)]
-pub struct SealerLimits {
-    /// The most unwrapped data keys kept for opening, over all tenants.
-    pub cached_data_keys: u64,
-    /// The most refusals remembered.
-    pub cached_refusals: u64,
-    /// The most tenants with an active lease; the least recently used gives way.
-    pub leases: u64,
+    keyring: Arc<Keyring>,
 }
 
 /// A sealed message.
@@ -82,84 +73,154 @@ pub enum SealerError {
     NoRandomness,
 }
 
-/// What a sealer has done since its start, and what it holds now. A snapshot for metrics: its numbers are not taken at
-/// one instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SealerStats {
-    /// Opens and rewraps whose data key was in the cache.
-    pub cache_hits: u64,
-    /// Opens and rewraps that had to wait for the vault.
-    pub cache_misses: u64,
-    /// Requests answered with a refusal that the vault gave a moment before.
-    pub refusals_recalled: u64,
-    /// Opens with a key past its TTL, under a tenant's outage grace.
-    pub grace_opens: u64,
-    /// Wraps asked of the vault.
-    pub vault_wraps: u64,
-    /// Unwraps asked of the vault.
-    pub vault_unwraps: u64,
-    /// Of both, those that the customer refused.
-    pub vault_refusals: u64,
-    /// Of both, those that failed otherwise.
-    pub vault_failures: u64,
-    /// Times that keys were evicted: after a refusal, or as [`Sealer::evict`] was called.
-    pub evictions: u64,
-    /// Unwrapped data keys held for opening, about.
-    pub cached_data_keys: u64,
-    /// Tenants with a lease, about.
-    pub leases: u64,
-}
-
 impl Sealer {
     /// The longest plaintext in bytes: 64 MiB. (AES-GCM's own limit is 2^36 - 32, NIST SP 800-38D §5.2.1.1.)
     pub const MAX_PLAINTEXT: usize = 64 << 20;
 
     /// A sealer that reaches tenants' keys through `vault`.
     #[must_use]
-    pub fn new(vault: Arc<dyn KeyVault>, _limits: SealerLimits) -> Self {
-        Self { _vault: vault }
+    pub fn new(vault: Arc<dyn KeyVault>, limits: SealerLimits) -> Self {
+        Self {
+            keyring: Arc::new(Keyring::new(vault, limits)),
+        }
     }
 
-    /// Seals `plaintext` for `tenant`.
+    /// Seals `plaintext` for `tenant`. Waits for the vault only if the tenant has no usable lease.
     pub async fn seal(
         &self,
-        _tenant: &TenantKeys,
-        _content: Content,
-        _context: &EncryptionContext,
-        _plaintext: &[u8],
+        tenant: &TenantKeys,
+        content: Content,
+        context: &EncryptionContext,
+        plaintext: &[u8],
     ) -> Result<Sealed, SealerError> {
-        todo!()
+        if plaintext.len() > Self::MAX_PLAINTEXT {
+            return Err(SealerError::TooLarge);
+        }
+        let lease = self.keyring.lease(tenant).await?;
+        let place = Place {
+            tenant: tenant.tenant,
+            content,
+            context,
+        };
+        let envelope = message::seal(&place, lease.data_key(), &lease.wrapping(), &Fresh::draw()?, plaintext)?;
+        Ok(Sealed {
+            envelope,
+            kek: lease.kek().clone(),
+        })
     }
 
-    /// Opens an envelope that `tenant` sealed with the same context.
+    /// Opens an envelope that `tenant` sealed with the same context. Waits for the vault only if its data key is not in
+    /// the cache.
     pub async fn open(
         &self,
-        _tenant: &TenantKeys,
-        _content: Content,
-        _context: &EncryptionContext,
-        _envelope: &[u8],
+        tenant: &TenantKeys,
+        content: Content,
+        context: &EncryptionContext,
+        envelope: &[u8],
     ) -> Result<Opened, SealerError> {
-        todo!()
+        let envelope = Envelope::parse(envelope)?;
+        if envelope.content != content {
+            return Err(SealerError::WrongContent {
+                found: envelope.content,
+            });
+        }
+        let kek = registered(tenant, envelope.wrapping.kek)?;
+        let held = self.keyring.unwrapped(tenant, &kek, &envelope.wrapping).await?;
+        held.prove(tenant.tenant, &envelope.wrapping)?;
+        let place = Place {
+            tenant: tenant.tenant,
+            content,
+            context,
+        };
+        let plaintext = message::open(&place, held.data_key(), &envelope)?;
+        Ok(Opened {
+            plaintext: SecretBytes::new(plaintext),
+            kek,
+        })
     }
 
-    /// Wraps an envelope's data key under the tenant's current key; the payload is neither read nor changed.
-    pub async fn rewrap(&self, _tenant: &TenantKeys, _envelope: &[u8]) -> Result<Sealed, SealerError> {
-        todo!()
+    /// Wraps an envelope's data key under the tenant's current key; the payload is neither read nor changed, and stays
+    /// bound to its tenant and context. The data key and its id stay the same.
+    pub async fn rewrap(&self, tenant: &TenantKeys, envelope: &[u8]) -> Result<Sealed, SealerError> {
+        let envelope = Envelope::parse(envelope)?;
+        let kek = registered(tenant, envelope.wrapping.kek)?;
+        let held = self.keyring.unwrapped(tenant, &kek, &envelope.wrapping).await?;
+        held.prove(tenant.tenant, &envelope.wrapping)?;
+        let wrapped = self.keyring.wrapped(tenant, held.data_key()).await?;
+        let kek = wrapped.kek.to_string();
+        let kid = envelope.wrapping.kid;
+        let commitment = Commitment::to(held.data_key(), tenant.tenant, kid, &kek);
+        let envelope = envelope.rewrapped(&Wrapping {
+            kid,
+            kek: &kek,
+            wrapped: &wrapped.bytes,
+            commitment: commitment.as_bytes(),
+        });
+        Ok(Sealed {
+            envelope,
+            kek: wrapped.kek,
+        })
     }
 
-    /// Forgets all that is kept of a tenant: cached data keys, refusals and its lease.
-    pub fn evict(&self, _tenant: TenantId) {
-        todo!()
+    /// Forgets all that is kept of a tenant: cached data keys, refusals and its lease. No request that comes after is
+    /// answered with what was known before, not even by a call to the vault that is still under way. The keys' memory
+    /// is wiped within a second while [`Sealer::maintain`] runs.
+    pub fn evict(&self, tenant: TenantId) {
+        self.keyring.evict(tenant);
     }
 
     /// What this sealer has done and what it holds.
     #[must_use]
     pub fn stats(&self) -> SealerStats {
-        SealerStats::default()
+        self.keyring.stats()
     }
 
-    /// Runs until cancelled (dropped): wipes expired keys from memory every second, whether or not anyone asks for them.
+    /// Runs until cancelled (dropped): wipes expired and evicted keys from memory every second, whether or not anyone
+    /// asks for them.
     pub async fn maintain(&self) {
-        todo!()
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.keyring.tidy().await;
+        }
+    }
+}
+
+/// Finds an envelope's untrusted KEK identifier among the tenant's keys.
+fn registered(tenant: &TenantKeys, untrusted: &str) -> Result<KekId, SealerError> {
+    std::iter::once(&tenant.current)
+        .chain(&tenant.former)
+        .find_map(|key| key.kek_named(untrusted))
+        .ok_or(SealerError::ForeignKek)
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealer({:?})", self.stats())
+    }
+}
+
+impl From<NotCanonical> for SealerError {
+    fn from(_: NotCanonical) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<NotAuthentic> for SealerError {
+    fn from(_: NotAuthentic) -> Self {
+        Self::NotAuthentic
+    }
+}
+
+impl From<TooLong> for SealerError {
+    fn from(_: TooLong) -> Self {
+        Self::TooLarge
+    }
+}
+
+impl From<NoRandomness> for SealerError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
     }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::random::{self, NoRandomness};
+
 /// The length of a data key in bytes: AES-256.
 pub const DATA_KEY_LEN: usize = 32;
 
@@ -13,6 +15,13 @@ pub const DATA_KEY_LEN: usize = 32;
 pub struct DataKey(Box<Zeroizing<[u8; DATA_KEY_LEN]>>);
 
 impl DataKey {
+    /// A new key, drawn from the operating system into its place.
+    pub(crate) fn generate() -> Result<Self, NoRandomness> {
+        let mut key = Box::new(Zeroizing::new([0; DATA_KEY_LEN]));
+        random::fill(&mut key[..])?;
+        Ok(Self(key))
+    }
+
     /// Takes the bytes that a key vault unwrapped; `None` unless they are exactly [`DATA_KEY_LEN`] bytes. The given
     /// buffer is wiped either way.
     #[must_use]

@@ -51,19 +51,19 @@ pub struct SealingPolicy {
 
 impl SealingPolicy {
     /// The longest cache TTL a tenant may set: one hour.
-    pub const MAX_CACHE_TTL: Duration = Duration::from_secs(3600);
+    pub const MAX_CACHE_TTL: Duration = Duration::from_hours(1);
     /// The longest lease a tenant may set: one hour.
-    pub const MAX_LEASE_AGE: Duration = Duration::from_secs(3600);
+    pub const MAX_LEASE_AGE: Duration = Duration::from_hours(1);
     /// The longest outage grace a tenant may set: one day.
-    pub const MAX_OUTAGE_GRACE: Duration = Duration::from_secs(24 * 3600);
+    pub const MAX_OUTAGE_GRACE: Duration = Duration::from_hours(24);
 }
 
 impl Default for SealingPolicy {
     /// Five minutes of cache, leases of five minutes or a million messages, no outage grace.
     fn default() -> Self {
         Self {
-            cache_ttl: Duration::from_secs(300),
-            lease_max_age: Duration::from_secs(300),
+            cache_ttl: Duration::from_mins(5),
+            lease_max_age: Duration::from_mins(5),
             lease_max_messages: 1_000_000,
             outage_grace: Duration::ZERO,
         }

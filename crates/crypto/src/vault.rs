@@ -11,7 +11,7 @@ use crate::{id::KekId, secret::DataKey, tenant::TenantKeys};
 pub struct WrappedDataKey {
     /// The key encryption key, at the version that wrapped.
     pub kek: KekId,
-    /// The RSA ciphertext: as long as the key's modulus.
+    /// The RSA ciphertext: as long as the key's modulus, 256, 384 or 512 bytes. No other length is accepted.
     pub bytes: Box<[u8]>,
 }
 
@@ -132,6 +132,17 @@ pub enum VaultCause {
     RequestRejected,
 }
 
+/// How much of a tenant's a refusal concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The key that was used, at its version: other versions may well be in order.
+    Key,
+    /// Everything in that vault.
+    Vault,
+    /// Every vault that trusts the customer's directory: all that the tenant has.
+    Directory,
+}
+
 impl VaultCause {
     /// Whose move it is.
     #[must_use]
@@ -169,6 +180,43 @@ impl VaultCause {
             | Self::AppCredentialUnavailable
             | Self::TokenRejected
             | Self::RequestRejected => Fault::Service,
+        }
+    }
+
+    /// How much a refusal concerns; `None` if this is not a refusal.
+    pub(crate) fn reach(self) -> Option<Reach> {
+        match self {
+            Self::KeyDisabled | Self::KeyNotFound | Self::KeyNotUsable | Self::KeyOperationForbidden => {
+                Some(Reach::Key)
+            }
+            Self::RoleMissing
+            | Self::AccessPolicyMissing
+            | Self::FirewallDenied
+            | Self::PublicAccessDisabled
+            | Self::AccessDenied
+            | Self::WrongDirectory
+            | Self::VaultNotFound => Some(Reach::Vault),
+            Self::ConsentMissing
+            | Self::PrincipalDisabled
+            | Self::ConditionalAccess
+            | Self::DirectoryNotFound
+            | Self::KeyVaultPrincipalMissing => Some(Reach::Directory),
+            Self::WrappedKeyInvalid
+            | Self::Throttled
+            | Self::VaultFailed
+            | Self::Timeout
+            | Self::ConnectionFailed
+            | Self::CertificateInvalid
+            | Self::AnswerInvalid
+            | Self::TokenNotVerifiable
+            | Self::EntraThrottled
+            | Self::EntraUnavailable
+            | Self::AppSecretInvalid
+            | Self::AppSecretExpired
+            | Self::AppAssertionInvalid
+            | Self::AppCredentialUnavailable
+            | Self::TokenRejected
+            | Self::RequestRejected => None,
         }
     }
 

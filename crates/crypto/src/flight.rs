@@ -1,0 +1,132 @@
+//! Single flight: whoever wants a result that is already on its way waits for it instead of asking again.
+//!
+//! The cache library can do this too, but its flight belongs to the request that started it: it is begun anew when that
+//! caller goes away, it cannot renew an entry that is still in use, and it keeps what it brings. A flight here is a task
+//! of its own.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+use tracing::Instrument as _;
+
+type Flying<K, V> = HashMap<K, watch::Receiver<Option<V>>>;
+
+/// The flights under way, by what they are to bring.
+pub(crate) struct Flights<K, V>(Arc<Mutex<Flying<K, V>>>);
+
+/// A place on a flight. Giving it up does not stop the flight.
+pub(crate) struct Flight<V>(watch::Receiver<Option<V>>);
+
+impl<K, V> Flights<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Joins the flight for `key`, or starts it.
+    ///
+    /// A flight stores its result before it leaves this table. So a caller who found nothing stored may find no flight
+    /// either, because one landed in between: before a new one starts, `landed` looks once more for what is stored.
+    pub(crate) fn join<F>(&self, key: K, landed: impl FnOnce() -> Option<V>, start: impl FnOnce() -> F) -> Flight<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut flying = lock(&self.0);
+        if let Some(flight) = flying.get(&key) {
+            return Flight(flight.clone());
+        }
+        let landed = landed();
+        let has_landed = landed.is_some();
+        let (arrival, waiting) = watch::channel(landed);
+        if !has_landed {
+            flying.insert(key.clone(), waiting.clone());
+            let leave = Leave(Arc::clone(&self.0), key);
+            tokio::spawn(fly(start(), arrival, leave).in_current_span());
+        }
+        Flight(waiting)
+    }
+}
+
+async fn fly<K: Eq + Hash, V>(flight: impl Future<Output = V>, arrival: watch::Sender<Option<V>>, leave: Leave<K, V>) {
+    let result = flight.await;
+    arrival.send_replace(Some(result));
+    drop(leave);
+}
+
+impl<V: Clone> Flight<V> {
+    /// Waits for the result. `None` if the flight was lost: it panicked, or the runtime shuts down.
+    pub(crate) async fn landing(mut self) -> Option<V> {
+        let result = self.0.wait_for(Option::is_some).await.ok()?;
+        result.clone()
+    }
+}
+
+/// Takes a flight off the table when it ends, however it ends.
+struct Leave<K: Eq + Hash, V>(Arc<Mutex<Flying<K, V>>>, K);
+
+impl<K: Eq + Hash, V> Drop for Leave<K, V> {
+    fn drop(&mut self) {
+        lock(&self.0).remove(&self.1);
+    }
+}
+
+/// The table is never left half-changed, so a panic elsewhere does not spoil it.
+fn lock<K, V>(flying: &Mutex<Flying<K, V>>) -> MutexGuard<'_, Flying<K, V>> {
+    flying.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flight_goes_on_when_its_first_passenger_leaves() {
+        let flights = Flights::<u8, u8>::new();
+        let (started, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let board = || {
+            let (started, go) = (Arc::clone(&started), Arc::clone(&go));
+            flights.join(
+                1,
+                || None,
+                move || async move {
+                    started.fetch_add(1, Relaxed);
+                    go.notified().await;
+                    7
+                },
+            )
+        };
+        let first = board();
+        let second = board();
+        drop(first);
+        go.notify_one();
+        assert_eq!(second.landing().await, Some(7));
+        assert_eq!(started.load(Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn what_landed_in_between_is_not_fetched_again() {
+        let flights = Flights::<u8, u8>::new();
+        let flight = flights.join(1, || Some(7), || async { unreachable!("the result is there") });
+        assert_eq!(flight.landing().await, Some(7));
+        assert!(lock(&flights.0).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_lost_flight_is_told_and_forgotten() {
+        let flights = Flights::<u8, u8>::new();
+        let flight = flights.join(1, || None, || async { panic!("lost") });
+        assert_eq!(flight.landing().await, None);
+        assert!(lock(&flights.0).is_empty());
+    }
+}

@@ -1,0 +1,186 @@
+//! The data keys of all tenants: where the vault, the cache, the leases and the standings meet.
+//!
+//! Every call to the vault is made here, and what its answer teaches is learnt here, once per call however many wait for
+//! it:
+//! - a refusal ([`Fault::Customer`]) evicts at once whatever it concerns, and is remembered for a moment;
+//! - bytes that do not unwrap ([`Fault::Caller`]) are remembered for a moment;
+//! - unavailable is not revoked ([`Fault::Unavailable`]): nothing is evicted, and a key under grace learns of the outage;
+//! - our own failure ([`Fault::Service`]) says nothing about the tenant.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    cache::{HeldKey, KeyCache, Slot},
+    envelope::is_modulus_len,
+    flight::Flights,
+    id::TenantId,
+    lease::{Lease, Leases, Terms},
+    sealer::SealerError,
+    secret::DataKey,
+    standing::{Standing, StandingId, Standings, Subject},
+    stats::{Counters, SealerStats},
+    tenant::{TenantKeys, VersionPolicy},
+    vault::{Fault, KeyVault, VaultCause, VaultError, WrappedDataKey},
+};
+
+mod leasing;
+mod opening;
+
+/// Bounds on what a sealer keeps in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct SealerLimits {
+    /// The most unwrapped data keys kept for opening, over all tenants.
+    pub cached_data_keys: u64,
+    /// The most refusals remembered.
+    pub cached_refusals: u64,
+    /// The most tenants with an active lease; the least recently used gives way.
+    pub leases: u64,
+}
+
+/// The data keys of all tenants.
+pub(crate) struct Keyring {
+    vault: Arc<dyn KeyVault>,
+    cache: KeyCache,
+    leases: Leases,
+    standings: Standings,
+    unwraps: Flights<(Slot, StandingId), Result<Arc<HeldKey>, VaultError>>,
+    new_leases: Flights<(StandingId, Terms), Result<Arc<Lease>, SealerError>>,
+    /// Whether anything was withdrawn that is not yet wiped.
+    has_withdrawn: AtomicBool,
+    counters: Counters,
+}
+
+impl Keyring {
+    pub(crate) fn new(vault: Arc<dyn KeyVault>, limits: SealerLimits) -> Self {
+        Self {
+            vault,
+            cache: KeyCache::new(limits.cached_data_keys, limits.cached_refusals),
+            leases: Leases::new(limits.leases),
+            standings: Standings::new(),
+            unwraps: Flights::new(),
+            new_leases: Flights::new(),
+            has_withdrawn: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Wraps a data key under the tenant's current key.
+    pub(crate) async fn wrapped(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+        let standing = self.wrapping_standing(tenant)?;
+        self.wrap(tenant, &standing, data_key).await
+    }
+
+    /// Forgets all that is kept of a tenant.
+    pub(crate) fn evict(&self, tenant: TenantId) {
+        self.standings.withdraw_all(tenant);
+        self.leases.remove(&tenant);
+        self.note_eviction();
+    }
+
+    /// Wipes from memory what is expired or withdrawn.
+    pub(crate) async fn tidy(&self) {
+        if self.has_withdrawn.swap(false, Ordering::AcqRel) {
+            self.leases.remove_withdrawn();
+            self.cache.remove_withdrawn().await;
+        }
+        self.cache.remove_expired();
+        self.leases.remove_expired();
+        self.standings.prune();
+    }
+
+    pub(crate) fn stats(&self) -> SealerStats {
+        SealerStats {
+            cached_data_keys: self.cache.len(),
+            leases: self.leases.len(),
+            ..self.counters.snapshot()
+        }
+    }
+
+    /// The standing under which to wrap for a tenant, unless the vault refused to a moment ago.
+    fn wrapping_standing(&self, tenant: &TenantKeys) -> Result<Arc<Standing>, VaultError> {
+        let standing = self.standings.of(tenant.tenant, Subject::current(&tenant.current));
+        self.recall(&standing, None)?;
+        Ok(standing)
+    }
+
+    /// Fails as the vault did a moment ago, if it refused.
+    fn recall(&self, standing: &Standing, slot: Option<Slot>) -> Result<(), VaultError> {
+        match self.cache.refusal(standing, slot, Instant::now()) {
+            Some(refusal) => {
+                self.counters.refusals_recalled.count();
+                Err(refusal)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the vault to wrap.
+    async fn wrap(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Standing,
+        data_key: &DataKey,
+    ) -> Result<WrappedDataKey, VaultError> {
+        self.counters.vault_wraps.count();
+        let answer = self.vault.wrap(tenant, data_key).await;
+        answer
+            .and_then(|wrapped| as_asked(tenant, wrapped))
+            .inspect_err(|error| self.learn(standing, error))
+    }
+
+    /// Asks the vault to unwrap.
+    async fn unwrap(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Standing,
+        wrapped: &WrappedDataKey,
+    ) -> Result<DataKey, VaultError> {
+        self.counters.vault_unwraps.count();
+        let answer = self.vault.unwrap(tenant, wrapped).await;
+        answer.inspect_err(|error| self.learn(standing, error))
+    }
+
+    /// Learns from a failed call what it says about everything under the standing it was made with.
+    fn learn(&self, standing: &Standing, error: &VaultError) {
+        let cause = error.cause();
+        if cause.fault() != Fault::Customer {
+            self.counters.vault_failures.count();
+        }
+        let Some(reach) = cause.reach() else { return };
+        self.counters.vault_refusals.count();
+        if let Some(anew) = self.standings.withdraw(standing, reach) {
+            tracing::info!(?cause, ?reach, "the customer's vault refuses: keys evicted");
+            self.cache.remember(anew, None, error.clone());
+            self.note_eviction();
+        }
+    }
+
+    fn note_eviction(&self) {
+        self.counters.evictions.count();
+        self.has_withdrawn.store(true, Ordering::Release);
+    }
+}
+
+/// Requires that the vault wrapped under the key, and at the version, that it was asked for: an envelope must not name
+/// another, or it would never open.
+fn as_asked(tenant: &TenantKeys, wrapped: WrappedDataKey) -> Result<WrappedDataKey, VaultError> {
+    let version_fits = match &tenant.version {
+        VersionPolicy::FollowLatest => true,
+        VersionPolicy::Pinned(version) => wrapped.kek.version == *version,
+    };
+    if version_fits && wrapped.kek.key == tenant.current && is_modulus_len(wrapped.bytes.len()) {
+        Ok(wrapped)
+    } else {
+        Err(VaultCause::AnswerInvalid.into())
+    }
+}
+
+/// What a request gets whose call to the vault was lost: its task panicked, or the runtime shuts down.
+fn lost() -> VaultError {
+    VaultCause::ConnectionFailed.into()
+}

@@ -1,0 +1,163 @@
+//! Data keys for opening: from the cache if they are there, else from the vault, asked once for all who wait.
+
+use std::{future::Future, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{Keyring, lost};
+use crate::{
+    cache::{Freshness, HeldKey, Slot},
+    envelope::Wrapping,
+    flight::Flight,
+    id::KekId,
+    standing::{Standing, Subject},
+    tenant::TenantKeys,
+    vault::{Fault, VaultError, WrappedDataKey},
+};
+
+type Unwrapped = Result<Arc<HeldKey>, VaultError>;
+
+/// A request for one data key.
+struct Request<'a> {
+    tenant: &'a TenantKeys,
+    kek: &'a KekId,
+    wrapping: &'a Wrapping<'a>,
+    slot: Slot,
+    now: Instant,
+}
+
+impl Keyring {
+    /// The data key that `wrapping` holds under `kek`, a key of this tenant. Whether the envelope's commitment is to it
+    /// is for the caller to check.
+    ///
+    /// A key that is about to expire is used, and asked for again in the background: so a key in hot use is validated
+    /// within its TTL, and nobody waits. A key past its TTL is used only under the tenant's outage grace, and only after
+    /// a call to the vault has failed.
+    pub(crate) async fn unwrapped(
+        self: &Arc<Self>,
+        tenant: &TenantKeys,
+        kek: &KekId,
+        wrapping: &Wrapping<'_>,
+    ) -> Unwrapped {
+        let slot = Slot::of(tenant.tenant, wrapping);
+        let now = Instant::now();
+        let request = Request {
+            tenant,
+            kek,
+            wrapping,
+            slot,
+            now,
+        };
+        let Some(held) = self.cache.get(&slot) else {
+            return self.fetch(&request).await;
+        };
+        match held.freshness(&tenant.policy, now) {
+            Freshness::Fresh => {
+                self.counters.cache_hits.count();
+                Ok(held)
+            }
+            Freshness::Aging => {
+                self.counters.cache_hits.count();
+                self.revalidate(&request, &held);
+                Ok(held)
+            }
+            Freshness::Grace => self.through_outage(&request, held).await,
+            Freshness::Past => self.fetch(&request).await,
+        }
+    }
+
+    /// A key past its TTL: the vault must be found unavailable before it is used. Once it was, the next requests use the
+    /// key and have the vault asked again in the background.
+    async fn through_outage(self: &Arc<Self>, request: &Request<'_>, held: Arc<HeldKey>) -> Unwrapped {
+        if held.is_in_outage(request.now) {
+            self.revalidate(request, &held);
+            self.counters.grace_opens.count();
+            return Ok(held);
+        }
+        match self.fetch(request).await {
+            Err(error) if error.cause().fault() == Fault::Unavailable && !held.is_withdrawn() => {
+                self.counters.grace_opens.count();
+                Ok(held)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Has the vault asked again, in the background and by one request only.
+    fn revalidate(self: &Arc<Self>, request: &Request<'_>, held: &HeldKey) {
+        if held.claims_revalidation(request.now) {
+            let standing = self.opening_standing(request);
+            drop(self.ask(request, standing, || None));
+        }
+    }
+
+    /// Waits for the vault's answer.
+    async fn fetch(self: &Arc<Self>, request: &Request<'_>) -> Unwrapped {
+        self.counters.cache_misses.count();
+        let standing = self.opening_standing(request);
+        self.recall(&standing, Some(request.slot))?;
+        let landed = || {
+            let held = self.cache.get(&request.slot)?;
+            (held.freshness(&request.tenant.policy, request.now) == Freshness::Fresh).then_some(Ok(held))
+        };
+        let flight = self.ask(request, standing, landed);
+        flight.landing().await.unwrap_or_else(|| Err(lost()))
+    }
+
+    fn opening_standing(&self, request: &Request<'_>) -> Arc<Standing> {
+        self.standings.of(request.tenant.tenant, Subject::kek(request.kek))
+    }
+
+    /// Asks the vault, unless the same is being asked already under the same standing.
+    fn ask(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        standing: Arc<Standing>,
+        landed: impl FnOnce() -> Option<Unwrapped>,
+    ) -> Flight<Unwrapped> {
+        let key = (request.slot, standing.id());
+        self.unwraps
+            .join(key, landed, || self.unwrap_and_hold(request, standing))
+    }
+
+    /// A call of its own, independent of the request: unwraps, and keeps the key as long as the tenant lets us.
+    fn unwrap_and_hold(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        standing: Arc<Standing>,
+    ) -> impl Future<Output = Unwrapped> + use<> {
+        let keyring = Arc::clone(self);
+        let tenant = request.tenant.clone();
+        let slot = request.slot;
+        let wrapped = WrappedDataKey {
+            kek: request.kek.clone(),
+            bytes: request.wrapping.wrapped.into(),
+        };
+        async move {
+            match keyring.unwrap(&tenant, &standing, &wrapped).await {
+                Ok(data_key) => {
+                    let held = Arc::new(HeldKey::new(data_key, standing, &tenant.policy));
+                    keyring.cache.insert(slot, Arc::clone(&held));
+                    Ok(held)
+                }
+                Err(error) => {
+                    keyring.learn_of_slot(standing, slot, &error);
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// Learns from a failed unwrap what it says about this one wrapped key.
+    fn learn_of_slot(&self, standing: Arc<Standing>, slot: Slot, error: &VaultError) {
+        match error.cause().fault() {
+            Fault::Caller => self.cache.remember(standing, Some(slot), error.clone()),
+            Fault::Unavailable => {
+                if let Some(held) = self.cache.get(&slot) {
+                    held.note_outage(Instant::now());
+                }
+            }
+            Fault::Customer | Fault::Service => {}
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A lease: the span in which one replica seals a tenant's messages with one data key.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
+use tokio::time::Instant;
+
+use crate::{
+    cache::HeldKey,
+    commitment::Commitment,
+    envelope::Wrapping,
+    id::{DataKeyId, DirectoryId, KekId, KeyRef, TenantId},
+    random,
+    secret::DataKey,
+    standing::Standing,
+    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    vault::WrappedDataKey,
+};
+
+/// A data key to seal with, and how long.
+pub(crate) struct Lease {
+    held: Arc<HeldKey>,
+    kid: DataKeyId,
+    wrapped: WrappedDataKey,
+    kek: Box<str>,
+    commitment: Commitment,
+    terms: Terms,
+    standing: Arc<Standing>,
+    made: Instant,
+    renew_at: Instant,
+    taken: AtomicU64,
+    /// In milliseconds after `made`: until then nobody begins another renewal.
+    quiet_until: AtomicU64,
+}
+
+/// What a lease was made under. When any of it changes, the next message needs a new lease.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Terms {
+    directory: DirectoryId,
+    key: KeyRef,
+    version: VersionPolicy,
+    policy: SealingPolicy,
+}
+
+/// What was taken from a lease: one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// And there is more.
+    Plenty,
+    /// And the lease should be renewed. It is the caller's turn to see to that.
+    RenewalDue,
+}
+
+/// The tenants' leases on this replica.
+pub(crate) struct Leases(Cache<TenantId, Arc<Lease>>);
+
+impl Terms {
+    pub(crate) fn of(tenant: &TenantKeys) -> Self {
+        Self {
+            directory: tenant.directory,
+            key: tenant.current.clone(),
+            version: tenant.version.clone(),
+            policy: tenant.policy,
+        }
+    }
+
+    fn are_those_of(&self, tenant: &TenantKeys) -> bool {
+        self.key == tenant.current
+            && self.version == tenant.version
+            && self.policy == tenant.policy
+            && self.directory == tenant.directory
+    }
+}
+
+impl Lease {
+    /// A lease of `held`, a new data key that was wrapped just now.
+    pub(crate) fn new(
+        tenant: &TenantKeys,
+        held: Arc<HeldKey>,
+        kid: DataKeyId,
+        wrapped: WrappedDataKey,
+        standing: Arc<Standing>,
+    ) -> Self {
+        let kek: Box<str> = wrapped.kek.to_string().into();
+        let now = Instant::now();
+        Self {
+            commitment: Commitment::to(held.data_key(), tenant.tenant, kid, &kek),
+            held,
+            kid,
+            wrapped,
+            kek,
+            terms: Terms::of(tenant),
+            standing,
+            made: now,
+            renew_at: now + renewal_age(max_age(&tenant.policy)),
+            taken: AtomicU64::new(0),
+            quiet_until: AtomicU64::new(0),
+        }
+    }
+
+    /// The data key.
+    pub(crate) fn data_key(&self) -> &DataKey {
+        self.held.data_key()
+    }
+
+    /// What an envelope says about the data key.
+    pub(crate) fn wrapping(&self) -> Wrapping<'_> {
+        Wrapping {
+            kid: self.kid,
+            kek: &self.kek,
+            wrapped: &self.wrapped.bytes,
+            commitment: self.commitment.as_bytes(),
+        }
+    }
+
+    /// The key encryption key that wraps the data key.
+    pub(crate) fn kek(&self) -> &KekId {
+        &self.wrapped.kek
+    }
+
+    /// The lease's data key as it is held for opening.
+    pub(crate) fn held(&self) -> &Arc<HeldKey> {
+        &self.held
+    }
+
+    /// Takes one message, if the lease has one left.
+    pub(crate) fn take(&self, now: Instant) -> Option<Taken> {
+        let max = self.terms.policy.lease_max_messages;
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        if taken > max {
+            return None;
+        }
+        // With one message to a data key there is nothing to renew: a spare would be wrapped for a message that may
+        // never come.
+        let due = max > 1 && (now >= self.renew_at || taken >= max - max / 5);
+        if due && self.claims_renewal(now) {
+            Some(Taken::RenewalDue)
+        } else {
+            Some(Taken::Plenty)
+        }
+    }
+
+    /// Whether all its messages are taken.
+    fn is_used_up(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.terms.policy.lease_max_messages
+    }
+
+    /// Whether the tenant may still seal with this.
+    fn is_usable_for(&self, tenant: &TenantKeys, now: Instant) -> bool {
+        !self.is_withdrawn()
+            && !self.is_used_up()
+            && now < self.made + max_age(&self.terms.policy)
+            && self.terms.are_those_of(tenant)
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.standing.is_withdrawn() || self.held.is_withdrawn()
+    }
+
+    /// Whether the caller is the one to renew now; for a while nobody else is, even if it fails.
+    fn claims_renewal(&self, now: Instant) -> bool {
+        let now = millis(now.saturating_duration_since(self.made));
+        let quiet_until = self.quiet_until.load(Ordering::Relaxed);
+        let next = now + millis(RENEWAL_PAUSE);
+        let claim = || {
+            let swapped = self
+                .quiet_until
+                .compare_exchange(quiet_until, next, Ordering::Relaxed, Ordering::Relaxed);
+            swapped.is_ok()
+        };
+        quiet_until <= now && claim()
+    }
+}
+
+impl Leases {
+    pub(crate) fn new(max: u64) -> Self {
+        let leases = Cache::builder()
+            .max_capacity(max)
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(WhenOver);
+        Self(leases.build())
+    }
+
+    /// The tenant's lease, if it may be used.
+    pub(crate) fn usable(&self, tenant: &TenantKeys, now: Instant) -> Option<Arc<Lease>> {
+        self.0
+            .get(&tenant.tenant)
+            .filter(|lease| lease.is_usable_for(tenant, now))
+    }
+
+    /// Puts a lease in place of the tenant's former one.
+    pub(crate) fn insert(&self, tenant: TenantId, lease: Arc<Lease>) {
+        if !lease.is_withdrawn() {
+            self.0.insert(tenant, lease);
+        }
+    }
+
+    /// Drops the tenant's lease.
+    pub(crate) fn remove(&self, tenant: &TenantId) {
+        self.0.invalidate(tenant);
+    }
+
+    /// How many there are, about.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.entry_count()
+    }
+
+    /// Removes what is over.
+    pub(crate) fn remove_expired(&self) {
+        self.0.run_pending_tasks();
+    }
+
+    /// Removes the leases that were withdrawn.
+    pub(crate) fn remove_withdrawn(&self) {
+        for (tenant, lease) in &self.0 {
+            if lease.is_withdrawn() {
+                self.0.invalidate(&*tenant);
+            }
+        }
+    }
+}
+
+/// Tells the cache library when to remove a lease.
+struct WhenOver;
+
+impl Expiry<TenantId, Arc<Lease>> for WhenOver {
+    fn expire_after_create(&self, _: &TenantId, lease: &Arc<Lease>, _: std::time::Instant) -> Option<Duration> {
+        Some(max_age(&lease.terms.policy))
+    }
+
+    /// A lease that replaces another has its own time. (The library's default would leave it the other's.)
+    fn expire_after_update(
+        &self,
+        _: &TenantId,
+        lease: &Arc<Lease>,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(max_age(&lease.terms.policy))
+    }
+}
+
+fn max_age(policy: &SealingPolicy) -> Duration {
+    policy.lease_max_age.min(SealingPolicy::MAX_LEASE_AGE)
+}
+
+/// Between seven and eight tenths of the longest age, so that leases made together are not renewed together.
+fn renewal_age(max_age: Duration) -> Duration {
+    let [random] = random::array().unwrap_or([0]);
+    max_age * (2048 - u32::from(random)) / 2560
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long a lease is not renewed again after someone began to.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
