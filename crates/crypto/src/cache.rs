@@ -1,30 +1,20 @@
 //! Unwrapped data keys, kept for opening, and refusals, kept so that they are not asked for again and again.
 //!
 //! A key's time runs from when the vault gave it, never from its last use; so a customer's withdrawal takes effect within
-//! the TTL however busy the key is. Which keys may be used is decided here, by tokio's clock and by their [`Standing`];
-//! the cache library only bounds their number and removes them in time. Nothing in it is believed for being there.
+//! the TTL however busy the key is. Which keys may be used is decided here, by tokio's clock and by their [`Standing`]
+//! (see [`HeldKey`]); the cache library only bounds their number and removes them in time. Nothing in it is believed for being there.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use moka::{Expiry, ops::compute::Op, sync::Cache};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::{
-    aead::NotAuthentic,
-    commitment::Commitment,
     envelope::Wrapping,
-    id::{DataKeyId, TenantId},
-    random,
-    secret::DataKey,
+    held::HeldKey,
+    id::TenantId,
     standing::{Standing, StandingId},
-    tenant::SealingPolicy,
     vault::VaultError,
 };
 
@@ -32,39 +22,6 @@ use crate::{
 /// and under the KEK that it was unwrapped for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Slot([u8; 32]);
-
-/// An unwrapped data key in memory.
-pub(crate) struct HeldKey {
-    data_key: DataKey,
-    /// The id and the commitment that were found to be the key's. Most envelopes after the first carry the same.
-    proven: OnceLock<(DataKeyId, Commitment)>,
-    standing: Arc<Standing>,
-    timing: Timing,
-}
-
-struct Timing {
-    made: Instant,
-    ttl: Duration,
-    /// How long after `made` the memory may be kept.
-    kept: Duration,
-    /// In milliseconds after `made`: until then nobody begins another background call for this key.
-    quiet_until: AtomicU64,
-    /// In milliseconds after `made`: until then the vault is taken to be unavailable.
-    outage_until: AtomicU64,
-}
-
-/// What may be done with a held key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    /// Use it.
-    Fresh,
-    /// Use it, and ask the vault in the background whether it still gives the key.
-    Aging,
-    /// Use it only if the vault turns out to be unavailable.
-    Grace,
-    /// Use it no more.
-    Past,
-}
 
 /// All that is kept for opening.
 pub(crate) struct KeyCache {
@@ -94,99 +51,6 @@ impl Slot {
     }
 }
 
-impl HeldKey {
-    /// Holds a key that the vault gave just now.
-    pub(crate) fn new(data_key: DataKey, standing: Arc<Standing>, policy: &SealingPolicy) -> Self {
-        let ttl = jittered(policy.cache_ttl.min(SealingPolicy::MAX_CACHE_TTL));
-        Self {
-            data_key,
-            proven: OnceLock::new(),
-            standing,
-            timing: Timing {
-                made: Instant::now(),
-                ttl,
-                kept: ttl + policy.outage_grace.min(SealingPolicy::MAX_OUTAGE_GRACE),
-                quiet_until: AtomicU64::new(0),
-                outage_until: AtomicU64::new(0),
-            },
-        }
-    }
-
-    /// The key.
-    pub(crate) fn data_key(&self) -> &DataKey {
-        &self.data_key
-    }
-
-    /// Whether it must not be used any more, whatever its age.
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.standing.is_withdrawn()
-    }
-
-    /// What may be done with the key under the tenant's present policy, which may be stricter than when it came.
-    pub(crate) fn freshness(&self, policy: &SealingPolicy, now: Instant) -> Freshness {
-        let ttl = self.timing.ttl.min(policy.cache_ttl);
-        let age = now.saturating_duration_since(self.timing.made);
-        let grace = policy.outage_grace.min(SealingPolicy::MAX_OUTAGE_GRACE);
-        if self.is_withdrawn() || ttl.is_zero() || age >= ttl + grace {
-            Freshness::Past
-        } else if age >= ttl {
-            Freshness::Grace
-        } else if age >= ttl * 4 / 5 {
-            Freshness::Aging
-        } else {
-            Freshness::Fresh
-        }
-    }
-
-    /// Requires that an envelope's commitment is to this key, under the id and the KEK that the envelope names.
-    pub(crate) fn prove(&self, tenant: TenantId, wrapping: &Wrapping<'_>) -> Result<(), NotAuthentic> {
-        if let Some((kid, commitment)) = self.proven.get()
-            && *kid == wrapping.kid
-            && commitment.is_in(wrapping)
-        {
-            return Ok(());
-        }
-        let commitment = Commitment::to(&self.data_key, tenant, wrapping.kid, wrapping.kek);
-        if !commitment.is_in(wrapping) {
-            return Err(NotAuthentic);
-        }
-        self.proven.get_or_init(|| (wrapping.kid, commitment));
-        Ok(())
-    }
-
-    /// Whether the caller is the one to ask the vault in the background now; for a while nobody else is.
-    pub(crate) fn claims_revalidation(&self, now: Instant) -> bool {
-        let now = self.timing.millis(now);
-        let quiet_until = self.timing.quiet_until.load(Ordering::Relaxed);
-        let next = now + millis(REVALIDATION_PAUSE);
-        let claim = || {
-            let swapped =
-                self.timing
-                    .quiet_until
-                    .compare_exchange(quiet_until, next, Ordering::Relaxed, Ordering::Relaxed);
-            swapped.is_ok()
-        };
-        quiet_until <= now && claim()
-    }
-
-    /// Notes that the vault was asked for this key and is unavailable.
-    pub(crate) fn note_outage(&self, now: Instant) {
-        let until = self.timing.millis(now) + millis(OUTAGE_MEMORY);
-        self.timing.outage_until.store(until, Ordering::Relaxed);
-    }
-
-    /// Whether the vault was found unavailable a moment ago.
-    pub(crate) fn is_in_outage(&self, now: Instant) -> bool {
-        self.timing.millis(now) < self.timing.outage_until.load(Ordering::Relaxed)
-    }
-}
-
-impl Timing {
-    fn millis(&self, now: Instant) -> u64 {
-        millis(now.saturating_duration_since(self.made))
-    }
-}
-
 impl KeyCache {
     pub(crate) fn new(max_keys: u64, max_refusals: u64) -> Self {
         Self {
@@ -205,7 +69,7 @@ impl KeyCache {
 
     /// Keeps a key as long as it says, in place of an older one.
     pub(crate) fn insert(&self, slot: Slot, key: Arc<HeldKey>) {
-        if !key.timing.ttl.is_zero() && !key.is_withdrawn() {
+        if key.may_be_kept() {
             self.keys.insert(slot, key);
         }
     }
@@ -262,7 +126,7 @@ struct WhenKept;
 
 impl Expiry<Slot, Arc<HeldKey>> for WhenKept {
     fn expire_after_create(&self, _: &Slot, key: &Arc<HeldKey>, _: std::time::Instant) -> Option<Duration> {
-        Some(key.timing.kept)
+        Some(key.kept_for())
     }
 
     /// A key that replaces another has its own time. (The library's default would leave it the other's.)
@@ -273,25 +137,122 @@ impl Expiry<Slot, Arc<HeldKey>> for WhenKept {
         _: std::time::Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(key.timing.kept)
+        Some(key.kept_for())
     }
-}
-
-/// Up to a tenth less, so that keys that came together do not expire together; never more.
-fn jittered(ttl: Duration) -> Duration {
-    let [random] = random::array().unwrap_or([0]);
-    ttl * (2560 - u32::from(random)) / 2560
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How long a refusal is remembered: long enough to spare the vault, short enough that a customer who has put things
 /// right does not notice.
 const REFUSAL_TTL: Duration = Duration::from_secs(5);
-/// How long a key is not revalidated again after someone began to.
-const REVALIDATION_PAUSE: Duration = Duration::from_secs(5);
-/// How long after a failed call a key in grace is used without waiting for another. Longer than a call may take to fail
-/// plus [`REVALIDATION_PAUSE`], so that in an outage a key in hot use waits once, not again and again.
-const OUTAGE_MEMORY: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        secret::DataKey,
+        standing::{Standings, Subject},
+        tenant::SealingPolicy,
+    };
+
+    const TENANT: TenantId = TenantId(Uuid::nil());
+
+    fn subject() -> Subject {
+        Subject {
+            key: crate::id::KeyRef {
+                vault: "acme.vault.azure.net".parse().unwrap(),
+                name: "kek".parse().unwrap(),
+            },
+            version: None,
+        }
+    }
+
+    fn policy(ttl: Duration) -> SealingPolicy {
+        SealingPolicy {
+            cache_ttl: ttl,
+            ..SealingPolicy::default()
+        }
+    }
+
+    fn hold(cache: &KeyCache, standings: &Standings, slot: u8, ttl: Duration) -> Weak<HeldKey> {
+        let standing = standings.of(TENANT, subject());
+        let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy(ttl)));
+        let weak = Arc::downgrade(&held);
+        cache.insert(Slot([slot; 32]), held);
+        weak
+    }
+
+    /// Dropping a key wipes it; so it is gone from memory when nothing refers to it any more.
+    async fn leaves_memory(cache: &KeyCache, held: &Weak<HeldKey>) {
+        let gone = async {
+            while held.strong_count() > 0 {
+                cache.remove_withdrawn().await;
+                cache.remove_expired();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_secs(20), gone).await.is_ok(),
+            "still in memory"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_expired_key_leaves_memory_though_nobody_asks_for_it() {
+        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let short = hold(&cache, &standings, 1, Duration::from_millis(10));
+        let long = hold(&cache, &standings, 2, Duration::from_mins(1));
+        leaves_memory(&cache, &short).await;
+        assert_eq!(long.strong_count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_key_leaves_memory_though_nobody_asks_for_it() {
+        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let withdrawn = hold(&cache, &standings, 1, Duration::from_mins(1));
+        standings.withdraw_all(TENANT);
+        let after = hold(&cache, &standings, 2, Duration::from_mins(1));
+        leaves_memory(&cache, &withdrawn).await;
+        assert_eq!(after.strong_count(), 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_keys_are_kept_than_the_limit() {
+        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let held: Vec<_> = (0..100)
+            .map(|slot| hold(&cache, &standings, slot, Duration::from_mins(1)))
+            .collect();
+        cache.remove_expired();
+        assert!(cache.len() <= 10, "{} kept", cache.len());
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_key_does_not_enter_the_cache() {
+        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let standing = standings.of(TENANT, subject());
+        let held = Arc::new(HeldKey::new(
+            DataKey::generate().unwrap(),
+            standing,
+            &policy(Duration::from_mins(1)),
+        ));
+        standings.withdraw_all(TENANT);
+        cache.insert(Slot([0; 32]), held);
+        assert!(cache.get(&Slot([0; 32])).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_replaces_another_is_kept_for_its_own_time() {
+        let standing = Standings::new().of(TENANT, subject());
+        let ttl = Duration::from_mins(1);
+        let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy(ttl)));
+        let others = Some(Duration::from_secs(1));
+        let started = Instant::now().into_std();
+        let kept = WhenKept.expire_after_update(&Slot([0; 32]), &held, started, others);
+        assert!(kept > others && kept <= Some(ttl));
+        assert_eq!(kept, WhenKept.expire_after_create(&Slot([0; 32]), &held, started));
+    }
+}

@@ -172,17 +172,15 @@ mod tests {
 
     #[test]
     fn each_head_has_one_accepted_length() {
-        for forms in [[
+        let forms = [
             &[0x41, 7][..],
             &[0x58, 1, 7],
             &[0x59, 0, 1, 7],
             &[0x5a, 0, 0, 0, 1, 7],
             &[0x5b, 0, 0, 0, 0, 0, 0, 0, 1, 7],
-        ]] {
-            let accepted = forms.iter().filter(|form| Reader::new(form).bytes().is_ok()).count();
-            assert_eq!(accepted, 1);
-            assert_eq!(Reader::new(forms[0]).bytes(), Ok(&[7][..]));
-        }
+        ];
+        let accepted = forms.map(|form| Reader::new(form).bytes().is_ok());
+        assert_eq!(accepted, [true, false, false, false, false]);
         assert_eq!(Reader::new(&[0x29]).int(-10), Ok(()));
         assert_eq!(Reader::new(&[0x38, 9]).int(-10), Err(NotCanonical));
         assert_eq!(Reader::new(&[0x84]).array(4), Ok(()));

@@ -209,3 +209,73 @@ const COMMITMENT: i64 = -65_540;
 const BODY_HEADS: usize = 64;
 /// At least as many bytes as the recipients have beside KEK identifier and wrapped bytes.
 const RECIPIENT_HEADS: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(envelope: &Envelope<'_>) -> Vec<u8> {
+        let plaintext_len = envelope.sealed.len() - TAG_LEN;
+        let mut writer = begin(envelope.content, envelope.iv, plaintext_len, &envelope.wrapping);
+        writer.buffer().extend_from_slice(envelope.sealed);
+        finish(writer, envelope.salt, &envelope.wrapping)
+    }
+
+    fn sample(content: Content, plaintext_len: usize, modulus: usize) -> Vec<u8> {
+        let wrapped = vec![3; modulus];
+        let wrapping = Wrapping {
+            kid: DataKeyId([1; 16]),
+            kek: "https://acme.vault.azure.net/keys/kek/00000000000000000000000000000000",
+            wrapped: &wrapped,
+            commitment: &[2; 32],
+        };
+        let mut writer = begin(content, &[4; 12], plaintext_len, &wrapping);
+        writer.buffer().extend(vec![5; plaintext_len + TAG_LEN]);
+        finish(writer, &[6; 32], &wrapping)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(len in 0_usize..100_000, modulus in prop::sample::select(vec![256, 384, 512])) {
+            for content in [Content::Key, Content::Data] {
+                let bytes = sample(content, len, modulus);
+                let envelope = Envelope::parse(&bytes).unwrap();
+                prop_assert_eq!(envelope.content, content);
+                prop_assert_eq!(envelope.sealed.len(), len + TAG_LEN);
+                prop_assert_eq!(envelope.wrapping.kid, DataKeyId([1; 16]));
+                prop_assert_eq!(envelope.wrapping.wrapped.len(), modulus);
+                prop_assert_eq!(written(&envelope), bytes);
+            }
+        }
+
+        #[test]
+        fn an_envelope_has_one_encoding(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+            let mut bytes = sample(Content::Data, 40, 256);
+            for (index, byte) in edits {
+                let at = index.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok(envelope) = Envelope::parse(&bytes) {
+                prop_assert_eq!(written(&envelope), bytes);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            prop_assert!(Envelope::parse(&bytes).is_err());
+        }
+
+        #[test]
+        fn arbitrary_bytes_after_a_good_beginning_do_not_panic(
+            keep in 0_usize..500, bytes in prop::collection::vec(any::<u8>(), 0..600),
+        ) {
+            let start = sample(Content::Data, 40, 256);
+            let spliced = [&start[..keep], &bytes[..]].concat();
+            if let Ok(envelope) = Envelope::parse(&spliced) {
+                prop_assert_eq!(written(&envelope), spliced);
+            }
+        }
+    }
+}

@@ -15,9 +15,10 @@ use std::sync::{
 use tokio::time::Instant;
 
 use crate::{
-    cache::{HeldKey, KeyCache, Slot},
+    cache::{KeyCache, Slot},
     envelope::is_modulus_len,
     flight::Flights,
+    held::HeldKey,
     id::TenantId,
     lease::{Lease, Leases, Terms},
     sealer::SealerError,

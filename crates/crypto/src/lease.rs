@@ -12,14 +12,15 @@ use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
 use crate::{
-    cache::HeldKey,
     commitment::Commitment,
     envelope::Wrapping,
+    held::HeldKey,
     id::{DataKeyId, DirectoryId, KekId, KeyRef, TenantId},
     random,
     secret::DataKey,
     standing::Standing,
     tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    turns::Turns,
     vault::WrappedDataKey,
 };
 
@@ -35,8 +36,8 @@ pub(crate) struct Lease {
     made: Instant,
     renew_at: Instant,
     taken: AtomicU64,
-    /// In milliseconds after `made`: until then nobody begins another renewal.
-    quiet_until: AtomicU64,
+    /// Whose turn it is to renew.
+    renewal: Turns,
 }
 
 /// What a lease was made under. When any of it changes, the next message needs a new lease.
@@ -100,7 +101,7 @@ impl Lease {
             made: now,
             renew_at: now + renewal_age(max_age(&tenant.policy)),
             taken: AtomicU64::new(0),
-            quiet_until: AtomicU64::new(0),
+            renewal: Turns::default(),
         }
     }
 
@@ -139,7 +140,11 @@ impl Lease {
         // With one message to a data key there is nothing to renew: a spare would be wrapped for a message that may
         // never come.
         let due = max > 1 && (now >= self.renew_at || taken >= max - max / 5);
-        if due && self.claims_renewal(now) {
+        if due
+            && self
+                .renewal
+                .claim(now.saturating_duration_since(self.made), RENEWAL_PAUSE)
+        {
             Some(Taken::RenewalDue)
         } else {
             Some(Taken::Plenty)
@@ -161,20 +166,6 @@ impl Lease {
 
     fn is_withdrawn(&self) -> bool {
         self.standing.is_withdrawn() || self.held.is_withdrawn()
-    }
-
-    /// Whether the caller is the one to renew now; for a while nobody else is, even if it fails.
-    fn claims_renewal(&self, now: Instant) -> bool {
-        let now = millis(now.saturating_duration_since(self.made));
-        let quiet_until = self.quiet_until.load(Ordering::Relaxed);
-        let next = now + millis(RENEWAL_PAUSE);
-        let claim = || {
-            let swapped = self
-                .quiet_until
-                .compare_exchange(quiet_until, next, Ordering::Relaxed, Ordering::Relaxed);
-            swapped.is_ok()
-        };
-        quiet_until <= now && claim()
     }
 }
 
@@ -254,10 +245,6 @@ fn max_age(policy: &SealingPolicy) -> Duration {
 fn renewal_age(max_age: Duration) -> Duration {
     let [random] = random::array().unwrap_or([0]);
     max_age * (2048 - u32::from(random)) / 2560
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How long a lease is not renewed again after someone began to.

@@ -14,6 +14,7 @@ mod cbor;
 mod commitment;
 mod envelope;
 mod flight;
+mod held;
 mod kdf;
 mod keyring;
 mod lease;
@@ -21,3 +22,6 @@ mod message;
 mod random;
 mod standing;
 mod stats;
+mod turns;
+#[cfg(test)]
+mod vectors;

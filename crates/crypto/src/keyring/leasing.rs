@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::{Keyring, lost};
 use crate::{
-    cache::{HeldKey, Slot},
+    cache::Slot,
     flight::Flight,
+    held::HeldKey,
     id::DataKeyId,
     lease::{Lease, Taken, Terms},
     random,

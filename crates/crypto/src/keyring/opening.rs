@@ -6,9 +6,10 @@ use tokio::time::Instant;
 
 use super::{Keyring, lost};
 use crate::{
-    cache::{Freshness, HeldKey, Slot},
+    cache::Slot,
     envelope::Wrapping,
     flight::Flight,
+    held::{Freshness, HeldKey},
     id::KekId,
     standing::{Standing, Subject},
     tenant::TenantKeys,

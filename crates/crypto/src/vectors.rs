@@ -1,0 +1,200 @@
+//! Golden vectors: what was sealed yesterday, and elsewhere, opens today. They were made by another implementation.
+
+use serde::Deserialize;
+use serde_json::from_str;
+
+use crate::{
+    binding::Place,
+    commitment::Commitment,
+    context::EncryptionContext,
+    envelope::{Content, Envelope, Wrapping},
+    id::{DataKeyId, TenantId},
+    kdf::ContentKey,
+    message::{self, Fresh},
+    secret::DataKey,
+};
+
+#[derive(Deserialize)]
+struct Vectors {
+    seal: Vec<Vector>,
+    rewrap: Rewrapped,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    name: String,
+    tenant: TenantId,
+    content: String,
+    context: std::collections::BTreeMap<String, String>,
+    plaintext: Hex,
+    kek: String,
+    data_key: Hex,
+    kid: Hex,
+    salt: Hex,
+    iv: Hex,
+    wrapped: Hex,
+    commitment: Hex,
+    content_key: Hex,
+    enc_structure: Hex,
+    envelope: Hex,
+}
+
+#[derive(Deserialize)]
+struct Rewrapped {
+    of: String,
+    kek: String,
+    wrapped: Hex,
+    commitment: Hex,
+    envelope: Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Hex(Vec<u8>);
+
+impl TryFrom<String> for Hex {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16);
+        (0..text.len()).step_by(2).map(byte).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Hex {
+    fn array<const N: usize>(&self) -> &[u8; N] {
+        self.0[..].try_into().unwrap()
+    }
+}
+
+impl Vector {
+    fn data_key(&self) -> DataKey {
+        DataKey::from_unwrapped(self.data_key.0.clone()).unwrap()
+    }
+
+    fn wrapping(&self) -> Wrapping<'_> {
+        Wrapping {
+            kid: DataKeyId(*self.kid.array()),
+            kek: &self.kek,
+            wrapped: &self.wrapped.0,
+            commitment: self.commitment.array(),
+        }
+    }
+
+    fn context(&self) -> EncryptionContext {
+        EncryptionContext::new(self.context.clone()).unwrap()
+    }
+
+    fn place<'a>(&self, context: &'a EncryptionContext) -> Place<'a> {
+        let content = match self.content.as_str() {
+            "key" => Content::Key,
+            "data" => Content::Data,
+            other => panic!("no such content: {other}"),
+        };
+        Place {
+            tenant: self.tenant,
+            content,
+            context,
+        }
+    }
+}
+
+fn vectors() -> Vectors {
+    from_str(include_str!("../../../tests/vectors/envelope.json")).unwrap()
+}
+
+#[test]
+fn sealing_gives_the_golden_envelopes() {
+    for vector in vectors().seal {
+        let fresh = Fresh {
+            iv: *vector.iv.array(),
+            salt: *vector.salt.array(),
+        };
+        let (context, data_key) = (vector.context(), vector.data_key());
+        let place = vector.place(&context);
+        let sealed = message::seal(&place, &data_key, &vector.wrapping(), &fresh, &vector.plaintext.0).unwrap();
+        assert_eq!(sealed, vector.envelope.0, "{}", vector.name);
+    }
+}
+
+#[test]
+fn golden_envelopes_open() {
+    for vector in vectors().seal {
+        let envelope = Envelope::parse(&vector.envelope.0).unwrap();
+        assert_eq!(envelope.wrapping, vector.wrapping(), "{}", vector.name);
+        let context = vector.context();
+        let opened = message::open(&vector.place(&context), &vector.data_key(), &envelope);
+        assert_eq!(opened.as_deref(), Ok(&vector.plaintext.0[..]), "{}", vector.name);
+    }
+}
+
+#[test]
+fn each_step_gives_the_golden_bytes() {
+    for vector in vectors().seal {
+        let data_key = vector.data_key();
+        let content_key = ContentKey::derive(&data_key, vector.salt.array());
+        assert_eq!(content_key.expose(), vector.content_key.array(), "{}", vector.name);
+        let commitment = Commitment::to(&data_key, vector.tenant, DataKeyId(*vector.kid.array()), &vector.kek);
+        assert_eq!(commitment.as_bytes(), vector.commitment.array(), "{}", vector.name);
+        let context = vector.context();
+        assert_eq!(
+            vector.place(&context).enc_structure(),
+            vector.enc_structure.0,
+            "{}",
+            vector.name
+        );
+    }
+}
+
+#[test]
+fn rewrapping_gives_the_golden_envelope() {
+    let vectors = vectors();
+    let rewrap = &vectors.rewrap;
+    let vector = vectors.seal.iter().find(|vector| vector.name == rewrap.of).unwrap();
+    let kid = DataKeyId(*vector.kid.array());
+    let commitment = Commitment::to(&vector.data_key(), vector.tenant, kid, &rewrap.kek);
+    assert_eq!(commitment.as_bytes(), rewrap.commitment.array());
+    let wrapping = Wrapping {
+        kid,
+        kek: &rewrap.kek,
+        wrapped: &rewrap.wrapped.0,
+        commitment: commitment.as_bytes(),
+    };
+    assert_eq!(
+        Envelope::parse(&vector.envelope.0).unwrap().rewrapped(&wrapping),
+        rewrap.envelope.0
+    );
+}
+
+#[test]
+fn the_overhead_is_as_documented() {
+    // docs/envelope.md, "Sizes": a KEK identifier of 78 bytes, no plaintext, data.
+    let kek = "k".repeat(78);
+    for (modulus, overhead) in [(256, 528), (384, 656), (512, 784)] {
+        let wrapped = vec![0; modulus];
+        let wrapping = Wrapping {
+            kid: DataKeyId([0; 16]),
+            kek: &kek,
+            wrapped: &wrapped,
+            commitment: &[0; 32],
+        };
+        let context = EncryptionContext::default();
+        let place = Place {
+            tenant: TenantId(uuid::Uuid::nil()),
+            content: Content::Data,
+            context: &context,
+        };
+        let data_key = DataKey::from_unwrapped(vec![0; 32]).unwrap();
+        let fresh = Fresh {
+            iv: [0; 12],
+            salt: [0; 32],
+        };
+        let sealed = message::seal(&place, &data_key, &wrapping, &fresh, &[]).unwrap();
+        assert_eq!(sealed.len(), overhead);
+        assert!(
+            sealed.capacity() <= overhead + 128,
+            "{} wasted",
+            sealed.capacity() - overhead
+        );
+    }
+}

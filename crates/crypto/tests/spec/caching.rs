@@ -1,0 +1,180 @@
+//! An unwrapped data key is kept for the tenant's TTL, from when the vault gave it; one call serves all who wait.
+
+use std::{sync::Arc, time::Duration};
+
+use keyferry_crypto::vault::VaultCause;
+use tokio::{task::JoinSet, time::advance};
+
+use crate::fake::{MINUTE, SECOND, cause, open, opening, replica, seal, start, tenant, tenant_with};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_cold_opens_at_once_make_one_call() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let cold = replica(&vault);
+    let mut opens = JoinSet::new();
+    for _ in 0..10_000 {
+        let (cold, sealed) = (Arc::clone(&cold), sealed.clone());
+        opens.spawn(async move { open(&cold, &tenant(), &sealed).await.is_ok() });
+    }
+    assert!(opens.join_all().await.into_iter().all(|opened| opened));
+    assert_eq!(vault.unwraps(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_expires_by_its_age_however_busy_it_is() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    vault.fails(VaultCause::Timeout);
+    let mut opened = 0;
+    while open(&sealer, &tenant(), &sealed).await.is_ok() {
+        opened += 1;
+        advance(SECOND * 10).await;
+    }
+    assert!((27..=30).contains(&opened), "open for {opened} times ten seconds");
+    assert_eq!(
+        cause(open(&sealer, &tenant(), &sealed).await),
+        Some(VaultCause::Timeout)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_in_use_is_validated_in_the_background_and_nobody_waits() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    advance(MINUTE * 42 / 10).await;
+    vault.hangs();
+    for _ in 0..20 {
+        open(&sealer, &tenant(), &sealed).await.unwrap();
+    }
+    vault.begun(1, 1).await;
+    assert_eq!(vault.unwraps(), 1, "by one request only");
+    vault.goes_on();
+    tokio::task::yield_now().await;
+    advance(MINUTE * 3).await;
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(vault.unwraps(), 1, "the new key has its own time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_key_is_not_validated() {
+    let (vault, sealer) = start();
+    seal(&sealer, &tenant()).await.unwrap();
+    advance(MINUTE * 10).await;
+    assert_eq!(vault.unwraps(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_ttl_applies_to_what_is_cached_already() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    advance(MINUTE).await;
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(vault.unwraps(), 0);
+    open(&sealer, &tenant_with(|policy| policy.cache_ttl = MINUTE), &sealed)
+        .await
+        .unwrap();
+    assert_eq!(vault.unwraps(), 1);
+}
+
+#[tokio::test]
+async fn without_a_ttl_nothing_is_kept() {
+    let (vault, sealer) = start();
+    let tenant = tenant_with(|policy| policy.cache_ttl = Duration::ZERO);
+    let sealed = seal(&sealer, &tenant).await.unwrap();
+    for unwraps in 1..=3 {
+        open(&sealer, &tenant, &sealed).await.unwrap();
+        assert_eq!(vault.unwraps(), unwraps);
+    }
+    assert_eq!(sealer.stats().cached_data_keys, 0);
+}
+
+#[tokio::test]
+async fn without_a_ttl_those_who_wait_at_the_same_time_still_share_a_call() {
+    let (vault, sealer) = start();
+    let tenant = tenant_with(|policy| policy.cache_ttl = Duration::ZERO);
+    let sealed = seal(&sealer, &tenant).await.unwrap();
+    vault.hangs();
+    let opens: Vec<_> = (0..10).map(|_| opening(&sealer, &tenant, &sealed)).collect();
+    vault.begun(1, 1).await;
+    tokio::task::yield_now().await;
+    vault.goes_on();
+    for open in opens {
+        open.await.unwrap().unwrap();
+    }
+    assert_eq!(vault.unwraps(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_who_gives_up_does_not_take_the_call_along() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let cold = replica(&vault);
+    vault.hangs();
+    let impatient = opening(&cold, &tenant(), &sealed);
+    vault.begun(1, 1).await;
+    let patient = opening(&cold, &tenant(), &sealed);
+    tokio::task::yield_now().await;
+    impatient.abort();
+    assert!(impatient.await.unwrap_err().is_cancelled());
+    vault.goes_on();
+    patient.await.unwrap().unwrap();
+    assert_eq!(vault.unwraps(), 1);
+}
+
+#[tokio::test]
+async fn eviction_makes_the_vault_asked_again() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    sealer.evict(tenant().tenant);
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(vault.unwraps(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_was_under_way_at_an_eviction_answers_nobody_who_came_after() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let cold = replica(&vault);
+    vault.hangs();
+    let before = opening(&cold, &tenant(), &sealed);
+    vault.begun(1, 1).await;
+    vault.fails(VaultCause::KeyDisabled);
+    cold.evict(tenant().tenant);
+    let after = opening(&cold, &tenant(), &sealed);
+    vault.begun(1, 2).await;
+    vault.goes_on();
+    assert!(before.await.unwrap().is_ok(), "the vault had agreed before");
+    assert_eq!(cause(after.await.unwrap()), Some(VaultCause::KeyDisabled));
+    assert_eq!(
+        cause(open(&cold, &tenant(), &sealed).await),
+        Some(VaultCause::KeyDisabled)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn maintenance_wipes_evicted_keys() {
+    let (_, sealer) = start();
+    let tenants: Vec<_> = (0..20)
+        .map(|number| {
+            let mut tenant = tenant();
+            tenant.tenant = keyferry_crypto::id::TenantId(uuid::Uuid::from_u128(number));
+            tenant
+        })
+        .collect();
+    for tenant in &tenants {
+        seal(&sealer, tenant).await.unwrap();
+    }
+    let maintenance = tokio::spawn({
+        let sealer = Arc::clone(&sealer);
+        async move { sealer.maintain().await }
+    });
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!((sealer.stats().cached_data_keys, sealer.stats().leases), (20, 20));
+    for tenant in &tenants[..15] {
+        sealer.evict(tenant.tenant);
+    }
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!((sealer.stats().cached_data_keys, sealer.stats().leases), (5, 5));
+    maintenance.abort();
+}

@@ -1,0 +1,269 @@
+//! A key vault in memory, which counts its calls and can be made to fail, refuse and hang; and a tenant to use it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use keyferry_crypto::{
+    context::EncryptionContext,
+    id::{DirectoryId, KekId, KeyRef, TenantId},
+    sealer::{Content, Opened, Sealed, Sealer, SealerError, SealerLimits},
+    secret::DataKey,
+    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// The vault. It does not look at tenants: whoever may call it can unwrap, so what keeps tenants apart is not its doing.
+pub(crate) struct FakeVault {
+    state: Mutex<State>,
+    hung: watch::Sender<bool>,
+    begun: watch::Sender<Calls>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    pub(crate) wraps: usize,
+    pub(crate) unwraps: usize,
+}
+
+#[derive(Default)]
+struct State {
+    wrapped: HashMap<Box<[u8]>, (KekId, [u8; 32])>,
+    latest: u8,
+    wrap_fails: Option<VaultCause>,
+    unwrap_fails: Option<VaultCause>,
+    version_fails: Option<(String, VaultCause)>,
+    wraps_under: Option<KekId>,
+}
+
+impl FakeVault {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            hung: watch::channel(false).0,
+            begun: watch::channel(Calls::default()).0,
+        })
+    }
+
+    /// The calls so far, those under way included.
+    pub(crate) fn calls(&self) -> Calls {
+        *self.begun.borrow()
+    }
+
+    pub(crate) fn wraps(&self) -> usize {
+        self.calls().wraps
+    }
+
+    pub(crate) fn unwraps(&self) -> usize {
+        self.calls().unwraps
+    }
+
+    /// Waits until that many calls have begun.
+    pub(crate) async fn begun(&self, wraps: usize, unwraps: usize) {
+        let enough = |calls: &Calls| calls.wraps >= wraps && calls.unwraps >= unwraps;
+        self.begun.subscribe().wait_for(enough).await.unwrap();
+    }
+
+    /// Every call that begins from now on fails so, or none.
+    pub(crate) fn fails(&self, cause: impl Into<Option<VaultCause>>) {
+        let cause = cause.into();
+        self.fails_to_wrap(cause);
+        self.fails_to_unwrap(cause);
+    }
+
+    pub(crate) fn fails_to_wrap(&self, cause: impl Into<Option<VaultCause>>) {
+        self.state().wrap_fails = cause.into();
+    }
+
+    pub(crate) fn fails_to_unwrap(&self, cause: impl Into<Option<VaultCause>>) {
+        self.state().unwrap_fails = cause.into();
+    }
+
+    /// Every unwrap under that version fails so.
+    pub(crate) fn fails_at_version(&self, kek: &KekId, cause: VaultCause) {
+        self.state().version_fails = Some((kek.version.as_str().into(), cause));
+    }
+
+    /// Calls do not return until [`Self::goes_on`]. What they will return is settled when they begin.
+    pub(crate) fn hangs(&self) {
+        self.hung.send_replace(true);
+    }
+
+    pub(crate) fn goes_on(&self) {
+        self.hung.send_replace(false);
+    }
+
+    /// The customer rotates its key.
+    pub(crate) fn rotates(&self) {
+        self.state().latest += 1;
+    }
+
+    /// Wraps are answered as if made under this key.
+    pub(crate) fn wraps_under(&self, kek: KekId) {
+        self.state().wraps_under = Some(kek);
+    }
+
+    /// The vault unwraps these bytes to that key.
+    pub(crate) fn knows(&self, wrapped: &[u8], kek: KekId, data_key: [u8; 32]) {
+        self.state().wrapped.insert(wrapped.into(), (kek, data_key));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn wrap_now(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+        let mut state = self.state();
+        if let Some(cause) = state.wrap_fails {
+            return Err(cause.into());
+        }
+        let version = match &tenant.version {
+            VersionPolicy::FollowLatest => version(state.latest),
+            VersionPolicy::Pinned(version) => version.as_str().into(),
+        };
+        let asked = tenant
+            .current
+            .kek_named(&format!("{}/{version}", tenant.current))
+            .unwrap();
+        let kek = state.wraps_under.clone().unwrap_or(asked);
+        let mut bytes = vec![0; 256];
+        bytes[..16].copy_from_slice(Uuid::new_v4().as_bytes());
+        let bytes: Box<[u8]> = bytes.into();
+        state.wrapped.insert(bytes.clone(), (kek.clone(), *data_key.expose()));
+        Ok(WrappedDataKey { kek, bytes })
+    }
+
+    fn unwrap_now(&self, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+        let state = self.state();
+        if let Some(cause) = state.unwrap_fails {
+            return Err(cause.into());
+        }
+        if let Some((version, cause)) = &state.version_fails
+            && wrapped.kek.version.as_str() == version
+        {
+            return Err((*cause).into());
+        }
+        let known = state.wrapped.get(&wrapped.bytes).filter(|(kek, _)| *kek == wrapped.kek);
+        let (_, data_key) = known.ok_or(VaultCause::WrappedKeyInvalid)?;
+        Ok(DataKey::from_unwrapped(data_key.to_vec()).unwrap())
+    }
+
+    async fn answer<T>(&self, count: impl FnOnce(&mut Calls), answer: T) -> T {
+        self.begun.send_modify(count);
+        self.hung.subscribe().wait_for(|hung| !hung).await.unwrap();
+        answer
+    }
+}
+
+#[async_trait]
+impl KeyVault for FakeVault {
+    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+        let answer = self.wrap_now(tenant, data_key);
+        self.answer(|calls| calls.wraps += 1, answer).await
+    }
+
+    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+        let answer = self.unwrap_now(wrapped);
+        self.answer(|calls| calls.unwraps += 1, answer).await
+    }
+}
+
+/// A replica: a sealer on a vault.
+pub(crate) fn replica(vault: &Arc<FakeVault>) -> Arc<Sealer> {
+    let limits = SealerLimits {
+        cached_data_keys: 10_000,
+        cached_refusals: 1000,
+        leases: 1000,
+    };
+    Arc::new(Sealer::new(Arc::clone(vault) as Arc<dyn KeyVault>, limits))
+}
+
+/// A vault, and a replica on it.
+pub(crate) fn start() -> (Arc<FakeVault>, Arc<Sealer>) {
+    let vault = FakeVault::new();
+    let sealer = replica(&vault);
+    (vault, sealer)
+}
+
+pub(crate) fn tenant() -> TenantKeys {
+    TenantKeys {
+        tenant: TenantId(Uuid::from_u128(7)),
+        directory: DirectoryId(Uuid::from_u128(8)),
+        current: key("acme", "kek"),
+        version: VersionPolicy::FollowLatest,
+        former: vec![],
+        policy: SealingPolicy::default(),
+    }
+}
+
+/// The tenant under another policy.
+pub(crate) fn tenant_with(change: impl FnOnce(&mut SealingPolicy)) -> TenantKeys {
+    let mut tenant = tenant();
+    change(&mut tenant.policy);
+    tenant
+}
+
+pub(crate) fn key(vault: &str, name: &str) -> KeyRef {
+    KeyRef {
+        vault: format!("{vault}.vault.azure.net").parse().unwrap(),
+        name: name.parse().unwrap(),
+    }
+}
+
+pub(crate) fn version(number: u8) -> String {
+    format!("{number:032x}")
+}
+
+pub(crate) fn context(entries: &[(&str, &str)]) -> EncryptionContext {
+    let map: BTreeMap<_, _> = entries.iter().map(|&(key, value)| (key.into(), value.into())).collect();
+    EncryptionContext::new(map).unwrap()
+}
+
+pub(crate) async fn seal(sealer: &Sealer, tenant: &TenantKeys) -> Result<Sealed, SealerError> {
+    sealer
+        .seal(tenant, Content::Data, &EncryptionContext::default(), b"payroll")
+        .await
+}
+
+pub(crate) async fn open(sealer: &Sealer, tenant: &TenantKeys, sealed: &Sealed) -> Result<Opened, SealerError> {
+    let context = EncryptionContext::default();
+    sealer.open(tenant, Content::Data, &context, &sealed.envelope).await
+}
+
+/// Opens on a task of its own.
+pub(crate) fn opening(
+    sealer: &Arc<Sealer>,
+    tenant: &TenantKeys,
+    sealed: &Sealed,
+) -> tokio::task::JoinHandle<Result<Opened, SealerError>> {
+    let (sealer, tenant, sealed) = (Arc::clone(sealer), tenant.clone(), sealed.clone());
+    tokio::spawn(async move { open(&sealer, &tenant, &sealed).await })
+}
+
+/// The id of the data key that an envelope was sealed with.
+pub(crate) fn kid(sealed: &Sealed) -> [u8; 16] {
+    let head = b"\x81\x83\x43\xa1\x01\x29\xa6\x04\x50";
+    let at = sealed
+        .envelope
+        .windows(head.len())
+        .rposition(|window| window == head)
+        .unwrap()
+        + head.len();
+    sealed.envelope[at..at + 16].try_into().unwrap()
+}
+
+/// The cause, if the vault is why.
+pub(crate) fn cause<T>(result: Result<T, SealerError>) -> Option<VaultCause> {
+    match result {
+        Err(SealerError::Vault(error)) => Some(error.cause()),
+        Ok(_) | Err(_) => None,
+    }
+}

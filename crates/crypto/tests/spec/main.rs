@@ -1,0 +1,13 @@
+//! What sealing and opening promise, as a caller sees it, against a key vault that can be made to fail, refuse and hang.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
+
+mod caching;
+mod fake;
+mod leasing;
+mod outages;
+mod refusals;
+mod rewrapping;
+mod sealing;
+mod tampering;
+mod vectors;

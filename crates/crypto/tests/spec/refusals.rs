@@ -1,0 +1,178 @@
+//! A customer's no takes effect at once, reaches as far as it is meant, and is not asked for again and again.
+
+use keyferry_crypto::{sealer::SealerError, vault::VaultCause};
+use tokio::time::advance;
+
+use crate::fake::{MINUTE, SECOND, cause, key, open, replica, seal, start, tenant};
+
+const WHOLE_VAULT: [VaultCause; 3] = [
+    VaultCause::RoleMissing,
+    VaultCause::FirewallDenied,
+    VaultCause::ConsentMissing,
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_remembered_for_a_moment() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let cold = replica(&vault);
+    vault.fails(VaultCause::KeyDisabled);
+    for _ in 0..100 {
+        assert_eq!(
+            cause(open(&cold, &tenant(), &sealed).await),
+            Some(VaultCause::KeyDisabled)
+        );
+    }
+    assert_eq!(vault.unwraps(), 1);
+    assert_eq!(cold.stats().refusals_recalled, 99);
+    vault.fails(None);
+    advance(SECOND * 5).await;
+    open(&cold, &tenant(), &sealed).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_to_wrap_is_remembered_for_a_moment() {
+    let (vault, sealer) = start();
+    vault.fails(VaultCause::FirewallDenied);
+    for _ in 0..100 {
+        assert_eq!(cause(seal(&sealer, &tenant()).await), Some(VaultCause::FirewallDenied));
+    }
+    assert_eq!(vault.wraps(), 1);
+    vault.fails(None);
+    advance(SECOND * 5).await;
+    seal(&sealer, &tenant()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn eviction_forgets_refusals() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let cold = replica(&vault);
+    vault.fails(VaultCause::KeyDisabled);
+    assert!(open(&cold, &tenant(), &sealed).await.is_err());
+    vault.fails(None);
+    cold.evict(tenant().tenant);
+    open(&cold, &tenant(), &sealed).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_do_not_unwrap_are_remembered_and_harm_no_others() {
+    let (vault, sealer) = start();
+    let good = seal(&sealer, &tenant()).await.unwrap();
+    let mut bad = good.clone();
+    let wrapped = bad.envelope.len() - 100;
+    bad.envelope[wrapped] ^= 1;
+    for _ in 0..10 {
+        assert_eq!(
+            cause(open(&sealer, &tenant(), &bad).await),
+            Some(VaultCause::WrappedKeyInvalid)
+        );
+    }
+    assert_eq!(vault.unwraps(), 1);
+    open(&sealer, &tenant(), &good).await.unwrap();
+    assert_eq!((vault.unwraps(), sealer.stats().evictions), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_outages_nor_our_own_failures_are_remembered() {
+    for failure in [VaultCause::Timeout, VaultCause::Throttled, VaultCause::AppSecretExpired] {
+        let (vault, sealer) = start();
+        let sealed = seal(&sealer, &tenant()).await.unwrap();
+        let cold = replica(&vault);
+        vault.fails(failure);
+        assert_eq!(cause(open(&cold, &tenant(), &sealed).await), Some(failure));
+        vault.fails(None);
+        open(&cold, &tenant(), &sealed).await.unwrap();
+        assert_eq!(cold.stats().evictions, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_vault_evicts_all_that_is_in_it() {
+    for refusal in WHOLE_VAULT {
+        let (vault, sealer) = start();
+        let [hot, cold] = two_versions(&vault, &sealer).await;
+        vault.fails(refusal);
+        assert_eq!(cause(open(&sealer, &tenant(), &cold).await), Some(refusal));
+        assert_eq!(
+            cause(open(&sealer, &tenant(), &hot).await),
+            Some(refusal),
+            "{refusal:?}"
+        );
+        assert_eq!(cause(seal(&sealer, &tenant()).await), Some(refusal), "{refusal:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_version_leaves_the_others() {
+    for refusal in [VaultCause::KeyDisabled, VaultCause::KeyNotFound] {
+        let (vault, sealer) = start();
+        let [hot, cold] = two_versions(&vault, &sealer).await;
+        vault.fails_at_version(&cold.kek, refusal);
+        let before = vault.calls();
+        assert_eq!(cause(open(&sealer, &tenant(), &cold).await), Some(refusal));
+        open(&sealer, &tenant(), &hot).await.unwrap();
+        seal(&sealer, &tenant()).await.unwrap();
+        assert_eq!((vault.wraps(), vault.unwraps()), (before.wraps, before.unwraps + 1));
+    }
+}
+
+/// An envelope under the present version, whose key this replica holds, and one under the version before, made elsewhere.
+async fn two_versions(
+    vault: &std::sync::Arc<crate::fake::FakeVault>,
+    sealer: &keyferry_crypto::sealer::Sealer,
+) -> [keyferry_crypto::sealer::Sealed; 2] {
+    let cold = seal(&replica(vault), &tenant()).await.unwrap();
+    vault.rotates();
+    let hot = seal(sealer, &tenant()).await.unwrap();
+    assert_ne!(hot.kek, cold.kek);
+    [hot, cold]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_vault_that_is_gone_does_not_touch_the_present_one() {
+    let (vault, sealer) = start();
+    let mut before = tenant();
+    before.current = key("former", "kek");
+    let old = seal(&replica(&vault), &before).await.unwrap();
+    let mut moved = tenant();
+    moved.former = vec![before.current];
+    let new = seal(&sealer, &moved).await.unwrap();
+    vault.fails_to_unwrap(VaultCause::VaultNotFound);
+    assert_eq!(
+        cause(open(&sealer, &moved, &old).await),
+        Some(VaultCause::VaultNotFound)
+    );
+    open(&sealer, &moved, &new).await.unwrap();
+    assert_eq!(vault.unwraps(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tenants_refusal_is_not_anothers() {
+    let (vault, sealer) = start();
+    let mut neighbour = tenant();
+    neighbour.tenant = keyferry_crypto::id::TenantId(uuid::Uuid::from_u128(99));
+    let theirs = seal(&sealer, &neighbour).await.unwrap();
+    let ours = seal(&replica(&vault), &tenant()).await.unwrap();
+    vault.fails(VaultCause::ConsentMissing);
+    assert_eq!(
+        cause(open(&sealer, &tenant(), &ours).await),
+        Some(VaultCause::ConsentMissing)
+    );
+    open(&sealer, &neighbour, &theirs).await.unwrap();
+    assert_eq!(vault.unwraps(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawn_key_opens_nothing_once_the_ttl_is_over_and_at_once_where_it_is_noticed() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    vault.fails(VaultCause::KeyDisabled);
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    advance(MINUTE * 42 / 10).await;
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    vault.begun(1, 1).await;
+    tokio::task::yield_now().await;
+    let opened = open(&sealer, &tenant(), &sealed).await;
+    assert!(matches!(opened, Err(SealerError::Vault(error)) if error.cause() == VaultCause::KeyDisabled));
+}
