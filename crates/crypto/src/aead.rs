@@ -31,9 +31,9 @@ pub(crate) fn seal(
     out: &mut Vec<u8>,
 ) -> Result<(), TooLong> {
     let start = out.len();
-    out.resize(start + plaintext.len(), 0);
-    let (_, ciphertext) = out.split_at_mut(start);
-    let buffer = InOutBuf::new(plaintext, ciphertext).map_err(|_| TooLong)?;
+    out.extend_from_slice(plaintext);
+    let (_, buffer) = out.split_at_mut(start);
+    let buffer = InOutBuf::from(buffer);
     let tag = Aes256Gcm::new(key.expose().into())
         .encrypt_inout_detached(iv.into(), aad, buffer)
         .map_err(|_| TooLong)?;

@@ -35,6 +35,9 @@ struct Vector {
     wrapped: Hex,
     commitment: Hex,
     content_key: Hex,
+    commitment_info: Hex,
+    kdf_context: Hex,
+    external_aad: Hex,
     enc_structure: Hex,
     envelope: Hex,
 }
@@ -62,6 +65,11 @@ impl TryFrom<String> for Hex {
 }
 
 impl Hex {
+    fn text(&self) -> String {
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    }
+
     fn array<const N: usize>(&self) -> &[u8; N] {
         self.0[..].try_into().unwrap()
     }
@@ -164,6 +172,30 @@ fn rewrapping_gives_the_golden_envelope() {
         Envelope::parse(&vector.envelope.0).unwrap().rewrapped(&wrapping),
         rewrap.envelope.0
     );
+}
+
+#[test]
+fn the_worked_example_is_the_first_golden_vector() {
+    let document = include_str!("../../../docs/envelope.md").replace('\n', "");
+    let vector = &vectors().seal[0];
+    let shown = [
+        &vector.plaintext,
+        &vector.data_key,
+        &vector.kid,
+        &vector.salt,
+        &vector.iv,
+        &vector.commitment_info,
+        &vector.commitment,
+        &vector.kdf_context,
+        &vector.content_key,
+        &vector.external_aad,
+        &vector.enc_structure,
+    ];
+    for hex in shown.map(Hex::text) {
+        assert!(document.contains(&hex), "{hex}");
+    }
+    let text = base64_simd::URL_SAFE_NO_PAD.encode_to_string(&vector.envelope.0);
+    assert!(document.contains(&text), "{text}");
 }
 
 #[test]
