@@ -1,1 +1,176 @@
 //! Entra and Key Vault as one local program, with faults to order.
+//!
+//! It answers as Azure does, over HTTPS, under Azure's host names, with a certificate authority of its own; what it
+//! knows of Azure comes from Azure's documentation and recorded answers, never from a client of ours, and the official
+//! Python SDK is its judge (`tests/interop/emulator`). It is no place for a secret that matters.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use keyferry_emulator::{Emulator, EmulatorConfig};
+//!
+//! let emulator = Emulator::start(EmulatorConfig::default()).await?;
+//! println!("https on {}, orders on {}", emulator.https_addr(), emulator.control_addr());
+//! emulator.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod calls;
+mod control;
+mod encoding;
+mod entra;
+mod fault;
+mod keyvault;
+mod order;
+mod rsa;
+mod server;
+mod state;
+mod tls;
+mod world;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::state::State;
+pub use crate::{
+    calls::{CallCount, Operation},
+    fault::{Fault, FaultOrder},
+    order::{Order, OrderError},
+    rsa::{RsaError, RsaKey},
+    world::{Application, Assignment, Certificate, FederatedIssuer, Network, Role, Scope, Secret, VaultOptions},
+};
+
+/// Where to listen and what to keep.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmulatorConfig {
+    /// Where all of Azure's hosts answer. Port 0 picks a free one.
+    pub https: SocketAddr,
+    /// Where orders are taken. Keep it on loopback: whoever reaches it is everyone's administrator.
+    pub control: SocketAddr,
+    /// Where state is kept between runs; nothing is kept if left out.
+    pub state_dir: Option<PathBuf>,
+    /// A PKCS#8 key for Entra to sign with, to be spared the making of one.
+    #[serde(skip)]
+    pub signing_key: Option<Vec<u8>>,
+}
+
+/// A running emulator.
+pub struct Emulator {
+    state: Arc<State>,
+    https: SocketAddr,
+    control: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Emulator {
+    /// Starts one. Several may run in one process.
+    pub async fn start(config: EmulatorConfig) -> io::Result<Self> {
+        let (https, control) = (
+            TcpListener::bind(config.https).await?,
+            TcpListener::bind(config.control).await?,
+        );
+        let opened = tokio::task::spawn_blocking(move || {
+            State::open(config.state_dir.as_deref(), config.signing_key.as_deref())
+        });
+        let state = Arc::new(opened.await.map_err(io::Error::other)??);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let emulator = Self {
+            https: https.local_addr()?,
+            control: control.local_addr()?,
+            state,
+            stop,
+            tasks,
+        };
+        emulator
+            .tasks
+            .spawn(server::serve(https, Arc::clone(&emulator.state), emulator.stop.clone()));
+        emulator.tasks.spawn(control::serve(
+            control,
+            Arc::clone(&emulator.state),
+            emulator.stop.clone(),
+        ));
+        emulator.tasks.close();
+        Ok(emulator)
+    }
+
+    /// Where Azure's hosts answer.
+    #[must_use]
+    pub fn https_addr(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// Where orders are taken.
+    #[must_use]
+    pub fn control_addr(&self) -> SocketAddr {
+        self.control
+    }
+
+    /// The certificate that clients are to trust.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        self.state.ca_pem()
+    }
+
+    /// Carries out an order. One that makes a key takes a second or more of this thread.
+    pub fn order(&self, order: Order) -> Result<Value, OrderError> {
+        order::carry_out(&self.state, order)
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallCount> {
+        self.state.calls.list()
+    }
+
+    /// How often a host was asked an operation with a token, whatever the answer.
+    #[must_use]
+    pub fn count(&self, host: &str, operation: Operation) -> u64 {
+        self.calls()
+            .iter()
+            .filter(|call| call.host == host && call.operation == operation)
+            .map(|call| call.count)
+            .sum()
+    }
+
+    /// Stops, breaking off what is under way.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl std::fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Emulator(https on {}, control on {})", self.https, self.control)
+    }
+}
+
+impl Default for EmulatorConfig {
+    /// Free ports of loopback, nothing kept.
+    fn default() -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            https: free,
+            control: free,
+            state_dir: None,
+            signing_key: None,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The Key Vault keys data plane, also of Managed HSMs.
+//! <https://learn.microsoft.com/rest/api/keyvault/keys>
+
+mod access;
+mod crypto;
+pub(crate) mod error;
+mod keys;
+mod throttle;
+
+use std::net::IpAddr;
+
+use axum::body::{Body, Bytes};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::error::Refusal;
+pub(crate) use self::throttle::Throttle;
+use crate::{calls::Operation, state::State};
+
+/// A request to a vault.
+pub(crate) struct Call<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) client: IpAddr,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: &'a str,
+    pub(crate) body: Bytes,
+    pub(crate) route: Route,
+}
+
+/// What a path asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) operation: Operation,
+    /// The key's name, or empty.
+    pub(crate) name: String,
+    /// The key's version; empty for the latest.
+    pub(crate) version: String,
+}
+
+impl Route {
+    /// Reads method and path. Takes the trailing and double slashes that SDKs send when they leave the version out.
+    pub(crate) fn parse(method: &Method, path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        let (get, post) = (method == Method::GET, method == Method::POST);
+        let (operation, name, version) = match segments.as_slice() {
+            ["healthstatus"] if get => (Operation::HealthStatus, "", ""),
+            ["keys"] if get => (Operation::List, "", ""),
+            ["keys", name] if method == Method::PUT => (Operation::Import, *name, ""),
+            ["keys", name] if method == Method::DELETE => (Operation::Delete, *name, ""),
+            ["keys", name] if get => (Operation::Get, *name, ""),
+            ["keys", name, "create"] if post => (Operation::Create, *name, ""),
+            ["keys", name, "rotate"] if post => (Operation::Rotate, *name, ""),
+            ["keys", name, "versions"] if get => (Operation::Versions, *name, ""),
+            ["keys", name, "rotationpolicy"] if get => (Operation::GetRotationPolicy, *name, ""),
+            ["keys", name, "rotationpolicy"] if method == Method::PUT => (Operation::SetRotationPolicy, *name, ""),
+            ["keys", name, version] if get => (Operation::Get, *name, *version),
+            ["keys", name, version] if method == Method::PATCH => (Operation::Update, *name, *version),
+            ["keys", name, version, verb] if post => (crypto_operation(verb)?, *name, *version),
+            ["deletedkeys"] if get => (Operation::ListDeleted, "", ""),
+            ["deletedkeys", name] if get => (Operation::GetDeleted, *name, ""),
+            ["deletedkeys", name] if method == Method::DELETE => (Operation::Purge, *name, ""),
+            ["deletedkeys", name, "recover"] if post => (Operation::Recover, *name, ""),
+            _ => return None,
+        };
+        Some(Self {
+            operation,
+            name: name.to_owned(),
+            version: version.to_owned(),
+        })
+    }
+}
+
+fn crypto_operation(verb: &str) -> Option<Operation> {
+    Some(match verb {
+        "encrypt" => Operation::Encrypt,
+        "decrypt" => Operation::Decrypt,
+        "wrapkey" => Operation::WrapKey,
+        "unwrapkey" => Operation::UnwrapKey,
+        "sign" => Operation::Sign,
+        "verify" => Operation::Verify,
+        _ => return None,
+    })
+}
+
+/// Answers a request to a vault that exists.
+pub(crate) async fn answer(state: &State, call: Call<'_>) -> Response<Body> {
+    let answer = match handle(state, &call).await {
+        Ok((status, body)) => json_answer(status, &body),
+        Err(refusal) => refusal.into_answer(),
+    };
+    with_vault_headers(answer, &call)
+}
+
+async fn handle(state: &State, call: &Call<'_>) -> Result<(StatusCode, Value), Refusal> {
+    if call.route.operation == Operation::HealthStatus {
+        return Ok((StatusCode::OK, Value::Object(serde_json::Map::new())));
+    }
+    let caller = access::authenticate(state, call)?;
+    if !call
+        .query
+        .split('&')
+        .any(|pair| pair.starts_with("api-version=") && pair.len() > "api-version=".len())
+    {
+        return Err(Refusal::bad_parameter("api-version must be specified"));
+    }
+    access::authorize(state, call, &caller)?;
+    match call.route.operation {
+        Operation::Encrypt
+        | Operation::Decrypt
+        | Operation::WrapKey
+        | Operation::UnwrapKey
+        | Operation::Sign
+        | Operation::Verify => crypto::perform(state, call).await,
+        Operation::Create | Operation::Rotate => keys::make(state, call).await,
+        _ => keys::manage(state, call),
+    }
+}
+
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
+    let body = if body.is_null() {
+        Body::empty()
+    } else {
+        Body::from(body.to_string())
+    };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json; charset=utf-8"),
+    );
+    answer
+}
+
+/// The headers of every answer of Key Vault.
+fn with_vault_headers(mut answer: Response<Body>, call: &Call<'_>) -> Response<Body> {
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-ms-keyvault-region", HeaderValue::from_static("westeurope"));
+    headers.insert("x-ms-keyvault-service-version", HeaderValue::from_static("1.9.1720.1"));
+    let mut tell = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    };
+    tell("x-ms-request-id", Uuid::new_v4().to_string());
+    tell(
+        "x-ms-keyvault-network-info",
+        format!("conn_type=Ipv4;addr={};act_addr_fam=InterNetwork;", call.client),
+    );
+    if let Some(id) = call.headers.get("x-ms-client-request-id") {
+        headers.insert("x-ms-client-request-id", id.clone());
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: &Method, path: &str) -> Option<(Operation, String, String)> {
+        let route = Route::parse(method, path)?;
+        Some((route.operation, route.name, route.version))
+    }
+
+    #[test]
+    fn a_version_may_be_left_out_in_every_way_that_sdks_do() {
+        let latest = |operation| Some((operation, "k".to_owned(), String::new()));
+        assert_eq!(parse(&Method::GET, "/keys/k"), latest(Operation::Get));
+        assert_eq!(parse(&Method::GET, "/keys/k/"), latest(Operation::Get));
+        assert_eq!(parse(&Method::POST, "/keys/k//unwrapkey"), latest(Operation::UnwrapKey));
+        assert_eq!(parse(&Method::POST, "/keys/k//wrapkey"), latest(Operation::WrapKey));
+    }
+
+    #[test]
+    fn what_is_no_key_operation_has_no_route() {
+        assert_eq!(parse(&Method::GET, "/secrets/s"), None);
+        assert_eq!(parse(&Method::POST, "/keys/k/v/release"), None);
+        assert_eq!(parse(&Method::DELETE, "/keys/k/v"), None);
+    }
+}

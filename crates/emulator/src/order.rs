@@ -1,0 +1,296 @@
+//! Orders: everything that can be told to the emulator, from Rust or through the control port, in one list.
+
+use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    encoding::{hex_name, unb64, unix_now},
+    fault::FaultOrder,
+    rsa::RsaKey,
+    state::State,
+    world::{
+        Application, Assignment, Directory, KeyBundle, KeyVersion, Network, Principal, SigningKey, Vault, VaultOptions,
+        World,
+    },
+};
+
+/// An order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "fields are named as in the world they change")]
+pub enum Order {
+    /// Makes a directory, unless it is there.
+    CreateDirectory { directory: Uuid },
+    /// Makes or replaces an application's registration.
+    RegisterApplication { client_id: Uuid, application: Application },
+    /// Makes the application's principal in a directory and grants it app roles. Answers its `oid`.
+    Consent {
+        directory: Uuid,
+        client_id: Uuid,
+        #[serde(default)]
+        resource: String,
+        #[serde(default)]
+        roles: Vec<String>,
+    },
+    /// Removes the principal.
+    WithdrawConsent { directory: Uuid, client_id: Uuid },
+    /// Enables or disables a principal, or has Conditional Access block it.
+    SetPrincipal {
+        directory: Uuid,
+        client_id: Uuid,
+        enabled: bool,
+        blocked: bool,
+    },
+    /// Has Key Vault itself missing in a directory, or not.
+    SetLacksKeyVault { directory: Uuid, lacks: bool },
+    /// Lets an application's secrets expire, or be valid again.
+    SetSecretsExpired { client_id: Uuid, expired: bool },
+    /// Makes a new signing key, and forgets the old ones if asked to.
+    RotateSigningKey { forget_old: bool },
+    /// Makes a vault, unless it is there.
+    CreateVault {
+        host: String,
+        directory: Uuid,
+        #[serde(default)]
+        options: VaultOptions,
+    },
+    /// Soft-deletes a vault or recovers it.
+    SetVaultDeleted { host: String, deleted: bool },
+    /// Has a vault trust another directory.
+    MoveVault { host: String, directory: Uuid },
+    /// Opens, restricts or closes a vault's network.
+    SetNetwork { host: String, network: Network },
+    /// Turns a vault to access policies, or back to roles.
+    SetAccessPolicies {
+        host: String,
+        access_policies: Option<BTreeMap<Uuid, BTreeSet<String>>>,
+    },
+    /// Turns the documented limits on or off.
+    SetThrottled { host: String, throttled: bool },
+    /// Assigns a role.
+    Assign { host: String, assignment: Assignment },
+    /// Removes a role assignment.
+    Unassign { host: String, assignment: Assignment },
+    /// Makes a key, or a new version of one. Answers its `kid`.
+    CreateKey { host: String, name: String, bits: u32 },
+    /// The same from a PKCS#8 private key in base64url, which is quicker than making one.
+    ImportKey { host: String, name: String, pkcs8: String },
+    /// Changes a version's (or the latest version's) state. Times are seconds since 1970.
+    SetKey {
+        host: String,
+        name: String,
+        #[serde(default)]
+        version: String,
+        #[serde(default)]
+        enabled: Option<bool>,
+        #[serde(default)]
+        nbf: Option<i64>,
+        #[serde(default)]
+        exp: Option<i64>,
+        #[serde(default)]
+        key_ops: Option<Vec<String>>,
+    },
+    /// Soft-deletes a key.
+    DeleteKey { host: String, name: String },
+    /// Recovers a key.
+    RecoverKey { host: String, name: String },
+    /// Presents an expired certificate for a host, or again a valid one. Open connections stay.
+    SetCertificateExpired { host: String, expired: bool },
+    /// Orders a fault.
+    Fault { fault: FaultOrder },
+    /// Takes all faults back.
+    ClearFaults,
+    /// Sets all counters to zero.
+    ResetCalls,
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// What it names is not there.
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    /// It holds or asks for a key that is not RSA of 2048, 3072 or 4096 bits.
+    #[error("not an RSA key of 2048, 3072 or 4096 bits")]
+    Key,
+}
+
+/// Carries out an order; what it answers is documented with it, else `null`. May make an RSA key: not for an async thread.
+pub(crate) fn carry_out(state: &State, order: Order) -> Result<Value, OrderError> {
+    match order {
+        Order::CreateKey { host, name, bits } => {
+            let key = RsaKey::generate(bits).map_err(|_| OrderError::Key)?;
+            add_version(state, &host, &name, key)
+        }
+        Order::ImportKey { host, name, pkcs8 } => {
+            let key = unb64(&pkcs8)
+                .and_then(|pkcs8| RsaKey::from_pkcs8(&pkcs8).ok())
+                .ok_or(OrderError::Key)?;
+            add_version(state, &host, &name, key)
+        }
+        Order::RotateSigningKey { forget_old } => {
+            let key = SigningKey {
+                kid: hex_name(),
+                key: Arc::new(RsaKey::generate(2048).map_err(|_| OrderError::Key)?),
+            };
+            state.change(|world| {
+                if forget_old {
+                    world.signing_keys.clear();
+                }
+                world.signing_keys.insert(0, key);
+            });
+            Ok(Value::Null)
+        }
+        Order::SetCertificateExpired { host, expired } => {
+            state.certificates.set_expired(&host, expired);
+            Ok(Value::Null)
+        }
+        Order::Fault { fault } => {
+            state.faults.order(fault);
+            Ok(Value::Null)
+        }
+        Order::ClearFaults => {
+            state.faults.clear();
+            Ok(Value::Null)
+        }
+        Order::ResetCalls => {
+            state.calls.reset();
+            Ok(Value::Null)
+        }
+        order => entra(state, order),
+    }
+}
+
+fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
+    state.change(|world| {
+        match order {
+            Order::CreateDirectory { directory } => {
+                world.directories.entry(directory).or_insert_with(Directory::default);
+            }
+            Order::RegisterApplication { client_id, application } => {
+                world.applications.insert(client_id, application);
+            }
+            Order::Consent {
+                directory,
+                client_id,
+                resource,
+                roles,
+            } => {
+                let roles: Vec<_> = roles.iter().map(String::as_str).collect();
+                return Ok(json!({"oid": world.consent(directory, client_id, &resource, &roles)}));
+            }
+            Order::WithdrawConsent { directory, client_id } => world.withdraw_consent(directory, client_id),
+            Order::SetPrincipal {
+                directory,
+                client_id,
+                enabled,
+                blocked,
+            } => {
+                let directory = world
+                    .directories
+                    .get_mut(&directory)
+                    .ok_or(OrderError::Missing("directory"))?;
+                let principal: &mut Principal = directory
+                    .principals
+                    .get_mut(&client_id)
+                    .ok_or(OrderError::Missing("principal"))?;
+                (principal.enabled, principal.blocked) = (enabled, blocked);
+            }
+            Order::SetLacksKeyVault { directory, lacks } => {
+                world.directories.entry(directory).or_default().lacks_key_vault = lacks;
+            }
+            Order::SetSecretsExpired { client_id, expired } => {
+                let application = world
+                    .applications
+                    .get_mut(&client_id)
+                    .ok_or(OrderError::Missing("application"))?;
+                application
+                    .secrets
+                    .iter_mut()
+                    .for_each(|secret| secret.expired = expired);
+            }
+            Order::CreateVault {
+                host,
+                directory,
+                options,
+            } => {
+                let host = host.to_ascii_lowercase();
+                let vault = Vault::new(&host, directory, options);
+                world.vaults.entry(host).or_insert(vault);
+            }
+            order => return vault(world, order),
+        }
+        Ok(Value::Null)
+    })
+}
+
+fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
+    match order {
+        Order::SetVaultDeleted { host, deleted } => find(world, &host)?.deleted = deleted,
+        Order::MoveVault { host, directory } => find(world, &host)?.directory = directory,
+        Order::SetNetwork { host, network } => find(world, &host)?.options.network = network,
+        Order::SetAccessPolicies { host, access_policies } => {
+            find(world, &host)?.options.access_policies = access_policies;
+        }
+        Order::SetThrottled { host, throttled } => find(world, &host)?.options.throttled = throttled,
+        Order::Assign { host, assignment } => find(world, &host)?.assignments.push(assignment),
+        Order::Unassign { host, assignment } => find(world, &host)?.assignments.retain(|held| *held != assignment),
+        Order::DeleteKey { host, name } => key(find(world, &host)?, &name)?.deleted_at = Some(unix_now()),
+        Order::RecoverKey { host, name } => key(find(world, &host)?, &name)?.deleted_at = None,
+        Order::SetKey {
+            host,
+            name,
+            version,
+            enabled,
+            nbf,
+            exp,
+            key_ops,
+        } => {
+            let version = key(find(world, &host)?, &name)?
+                .version_mut(&version)
+                .ok_or(OrderError::Missing("version"))?;
+            version.enabled = enabled.unwrap_or(version.enabled);
+            version.nbf = nbf.or(version.nbf);
+            version.exp = exp.or(version.exp);
+            version.key_ops = key_ops.unwrap_or_else(|| version.key_ops.clone());
+        }
+        // Carried out before the world was locked.
+        Order::CreateDirectory { .. }
+        | Order::RegisterApplication { .. }
+        | Order::Consent { .. }
+        | Order::WithdrawConsent { .. }
+        | Order::SetPrincipal { .. }
+        | Order::SetLacksKeyVault { .. }
+        | Order::SetSecretsExpired { .. }
+        | Order::RotateSigningKey { .. }
+        | Order::CreateVault { .. }
+        | Order::CreateKey { .. }
+        | Order::ImportKey { .. }
+        | Order::SetCertificateExpired { .. }
+        | Order::Fault { .. }
+        | Order::ClearFaults
+        | Order::ResetCalls => {}
+    }
+    Ok(Value::Null)
+}
+
+fn find<'a>(world: &'a mut World, host: &str) -> Result<&'a mut Vault, OrderError> {
+    world.vaults.get_mut(host).ok_or(OrderError::Missing("vault"))
+}
+
+fn key<'a>(vault: &'a mut Vault, name: &str) -> Result<&'a mut KeyBundle, OrderError> {
+    vault.keys.get_mut(name).ok_or(OrderError::Missing("key"))
+}
+
+fn add_version(state: &State, host: &str, name: &str, key: RsaKey) -> Result<Value, OrderError> {
+    state.change(|world| {
+        let vault = world.vaults.get_mut(host).ok_or(OrderError::Missing("vault"))?;
+        let version = KeyVersion::new(Arc::new(key), vault.is_hsm());
+        let kid = version.kid(vault, name);
+        vault.keys.entry(name.to_owned()).or_default().versions.push(version);
+        Ok(json!({"kid": kid}))
+    })
+}

@@ -1,0 +1,266 @@
+//! The HTTPS side: one port for every host, told apart by the name that the client asks for.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+
+use axum::body::{Body, Bytes};
+use futures::StreamExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    calls::Operation,
+    entra::{self, error::TokenError},
+    fault::{Fault, HANG_CHECK},
+    keyvault::{self, Call, Route, error::Refusal, json_answer},
+    state::State,
+};
+
+/// The connection is broken off without an answer.
+#[derive(Debug)]
+struct BrokenOff;
+
+/// Accepts connections until told to stop; each connection is served in a task of its own and ends with it.
+pub(crate) async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) -> io::Result<()> {
+    let acceptor = TlsAcceptor::from(Arc::new(state.certificates.server_config()?));
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let (acceptor, state, stop) = (acceptor.clone(), Arc::clone(&state), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = connection(acceptor, stream, peer, state) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn connection(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, state: Arc<State>) {
+    let _ = stream.set_nodelay(true);
+    let Ok(stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { respond(&state, peer, request).await }
+    });
+    // A client that goes away is no error of ours.
+    let _ = auto::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// One request, as it was understood.
+struct Asked {
+    host: String,
+    operation: Operation,
+    route: Option<Route>,
+}
+
+async fn respond(state: &State, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
+    let asked = Asked::read(&request);
+    let fault = state.faults.meet(&asked.host, asked.operation);
+    let counted = if fault_comes_first(fault.as_ref()) {
+        None
+    } else {
+        answer(state, peer, &asked, request).await?
+    };
+    let outcome = match fault {
+        Some(fault) => disturb(state, &asked, fault, counted).await,
+        None => counted.ok_or(BrokenOff),
+    };
+    let status = outcome.as_ref().map_or(0, |answer| answer.status().as_u16());
+    let challenged = status == 401
+        && asked.route.is_some()
+        && outcome
+            .as_ref()
+            .is_ok_and(|a| a.extensions().get::<Challenged>().is_some());
+    state.calls.count(
+        &asked.host,
+        if challenged {
+            Operation::Challenge
+        } else {
+            asked.operation
+        },
+        status,
+    );
+    outcome
+}
+
+/// Marks the answer to a request that had no token.
+#[derive(Clone, Copy)]
+struct Challenged;
+
+/// Whether the fault stands in place of the answer (then nothing is done), rather than upon it.
+fn fault_comes_first(fault: Option<&Fault>) -> bool {
+    !matches!(
+        fault,
+        None | Some(Fault::Latency { .. } | Fault::Truncate | Fault::Nonsense)
+    )
+}
+
+impl Asked {
+    fn read(request: &Request<Incoming>) -> Self {
+        let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = request.uri().host().or(named).unwrap_or_default();
+        let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let (method, path) = (request.method(), request.uri().path());
+        if entra::is_login_host(&host) {
+            return Self {
+                host,
+                operation: entra::operation(method, path),
+                route: None,
+            };
+        }
+        let route = Route::parse(method, path);
+        let operation = route.as_ref().map_or(Operation::Other, |route| route.operation);
+        Self { host, operation, route }
+    }
+}
+
+/// The true answer; `None` where nothing would answer at all.
+async fn answer(
+    state: &State,
+    peer: SocketAddr,
+    asked: &Asked,
+    request: Request<Incoming>,
+) -> Result<Option<Response<Body>>, BrokenOff> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, BODY_LIMIT)
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+    else {
+        return Ok(Some(json_answer(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &json!({"error": {"code": "BadParameter"}}),
+        )));
+    };
+    let path = parts.uri.path();
+    if entra::is_login_host(&asked.host) {
+        return Ok(Some(entra::answer(state, &asked.host, asked.operation, path, &body)));
+    }
+    let there = state.world().vaults.get(&asked.host).is_some_and(|vault| !vault.deleted);
+    if !there {
+        return Err(BrokenOff);
+    }
+    let Some(route) = asked.route.clone() else {
+        return Ok(Some(Refusal::of_status(StatusCode::NOT_FOUND).into_answer()));
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let call = Call {
+        host: &asked.host,
+        client: peer.ip(),
+        headers: &parts.headers,
+        query,
+        body,
+        route,
+    };
+    let anonymous = !parts.headers.contains_key(header::AUTHORIZATION);
+    let mut answer = keyvault::answer(state, call).await;
+    if anonymous {
+        answer.extensions_mut().insert(Challenged);
+    }
+    if parts.method == Method::HEAD {
+        *answer.body_mut() = Body::empty();
+    }
+    Ok(Some(answer))
+}
+
+async fn disturb(
+    state: &State,
+    asked: &Asked,
+    fault: Fault,
+    answer: Option<Response<Body>>,
+) -> Result<Response<Body>, BrokenOff> {
+    let entra = entra::is_login_host(&asked.host);
+    match fault {
+        Fault::Latency { millis } => {
+            tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+            answer.ok_or(BrokenOff)
+        }
+        Fault::Hang => {
+            while state.faults.still_hangs(&asked.host) {
+                tokio::time::sleep(HANG_CHECK).await;
+            }
+            Err(BrokenOff)
+        }
+        Fault::Reset => Err(BrokenOff),
+        Fault::Throttle { retry_after } if entra => {
+            let mut answer = entra_status(StatusCode::TOO_MANY_REQUESTS);
+            if let Some(seconds) = retry_after {
+                answer
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Ok(answer)
+        }
+        Fault::Throttle { retry_after } => Ok(Refusal::throttled(retry_after).into_answer()),
+        Fault::Status { status } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            Ok(if entra {
+                entra_status(status)
+            } else {
+                Refusal::of_status(status).into_answer()
+            })
+        }
+        Fault::Truncate => truncate(answer.ok_or(BrokenOff)?).await,
+        Fault::Nonsense => Ok(json_answer(StatusCode::OK, &json!({"nonsense": true}))),
+    }
+}
+
+/// Behind Entra stand gateways that fail in HTML.
+fn entra_status(status: StatusCode) -> Response<Body> {
+    if status.is_server_error() {
+        let mut answer = Response::new(Body::from("<html><body><h1>Service unavailable</h1></body></html>"));
+        *answer.status_mut() = status;
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        return answer;
+    }
+    let (status, body) = TokenError::of_status(status).into_parts();
+    json_answer(status, &body)
+}
+
+/// Promises the whole body, sends half, and breaks off.
+async fn truncate(answer: Response<Body>) -> Result<Response<Body>, BrokenOff> {
+    let (mut parts, body) = answer.into_parts();
+    let whole = body.collect().await.map_err(|_| BrokenOff)?.to_bytes();
+    let half = whole.slice(..whole.len() / 2);
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    let broken = futures::stream::once(async { Ok::<Bytes, io::Error>(half) }).chain(futures::stream::once(async {
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    }));
+    Ok(Response::from_parts(parts, Body::from_stream(broken)))
+}
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broken off on purpose")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+impl From<Infallible> for BrokenOff {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// More than any request of these protocols.
+const BODY_LIMIT: usize = 1 << 20;

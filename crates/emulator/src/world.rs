@@ -1,0 +1,88 @@
+//! The state: directories with their principals, applications, vaults with their keys. No HTTP here.
+
+pub mod application;
+pub mod key;
+pub mod role;
+pub mod vault;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use self::{
+    application::{Application, Certificate, FederatedIssuer, Principal, Secret},
+    key::{KeyBundle, KeyVersion, RotationPolicy},
+    role::{Assignment, Role, Scope},
+    vault::{Network, Vault, VaultOptions},
+};
+use crate::rsa::RsaKey;
+
+/// Everything that exists on this side of the wire.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct World {
+    /// Directories (Entra tenants) by id.
+    pub directories: BTreeMap<Uuid, Directory>,
+    /// Applications by client id.
+    pub applications: BTreeMap<Uuid, Application>,
+    /// Vaults and Managed HSMs by host.
+    pub vaults: BTreeMap<String, Vault>,
+    /// The keys that Entra signs with; the first is in use, all are published.
+    pub signing_keys: Vec<SigningKey>,
+}
+
+/// An Entra tenant.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Directory {
+    /// Service principals by their application's client id.
+    pub principals: BTreeMap<Uuid, Principal>,
+    /// Whether Key Vault has no principal here (AADSTS500011).
+    pub lacks_key_vault: bool,
+}
+
+/// A key that signs tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// Its id in the JWKS.
+    pub kid: String,
+    /// The key.
+    pub key: Arc<RsaKey>,
+}
+
+impl World {
+    /// An empty world whose Entra signs with `key`.
+    #[must_use]
+    pub fn new(key: SigningKey) -> Self {
+        Self {
+            directories: BTreeMap::new(),
+            applications: BTreeMap::new(),
+            vaults: BTreeMap::new(),
+            signing_keys: vec![key],
+        }
+    }
+
+    /// The principal of an application in a directory.
+    #[must_use]
+    pub fn principal(&self, directory: Uuid, client_id: Uuid) -> Option<&Principal> {
+        self.directories.get(&directory)?.principals.get(&client_id)
+    }
+
+    /// Consents: makes the application's principal in that directory, enabled, and grants it roles of `resource`
+    /// (an application's identifier URI). Consenting again adds roles. Returns the principal's object id.
+    pub fn consent(&mut self, directory: Uuid, client_id: Uuid, resource: &str, roles: &[&str]) -> Uuid {
+        let principals = &mut self.directories.entry(directory).or_default().principals;
+        let principal = principals.entry(client_id).or_insert_with(Principal::new);
+        if !roles.is_empty() {
+            let granted = principal.app_roles.entry(resource.to_owned()).or_default();
+            granted.extend(roles.iter().map(|role| (*role).to_owned()));
+        }
+        principal.oid
+    }
+
+    /// Withdraws consent: the principal is gone, and so are its role assignments' subject and its tokens' future.
+    pub fn withdraw_consent(&mut self, directory: Uuid, client_id: Uuid) {
+        if let Some(directory) = self.directories.get_mut(&directory) {
+            directory.principals.remove(&client_id);
+        }
+    }
+}
