@@ -1,3 +1,45 @@
 //! Tenants, kept in Postgres or SQLite.
+//!
+//! [`Tenant`] is loaded and saved whole. A [`TenantStore`] keeps it; there are two, held to one suite of tests. The
+//! [`Registry`] stands before a store with a bounded view in memory that follows the store's change feed, so that the
+//! hot path asks no database, and known tenants keep working while the database is down.
 
+mod error;
+mod postgres;
+mod row;
+mod sqlite;
+mod store;
 pub mod tenant;
+mod url;
+mod view;
+
+use std::sync::Arc;
+
+pub use self::{
+    error::RegistryError,
+    postgres::PostgresStore,
+    sqlite::SqliteStore,
+    store::{Change, Created, Idempotency, IdempotencyKey, TenantStore},
+    tenant::{ChangeError, DisplayName, NameError, NewTenant, Revision, Slug, Tenant, TenantStatus},
+    url::{DatabaseUrl, DatabaseUrlError},
+    view::{Registry, RegistryLimits, RegistryStats},
+};
+
+/// The wall clock, passed in so that a test can turn it.
+pub type Clock = fn() -> time::OffsetDateTime;
+
+/// Opens the store that `url` names. Nothing is connected yet: a service may start before its database.
+pub fn connect(url: &DatabaseUrl, clock: Clock) -> Result<Arc<dyn TenantStore>, RegistryError> {
+    Ok(match url {
+        DatabaseUrl::Postgres(options) => Arc::new(PostgresStore::connect_lazy(options.clone(), clock)),
+        DatabaseUrl::Sqlite(options) => Arc::new(SqliteStore::connect_lazy(options.clone(), clock)),
+    })
+}
+
+/// Brings a database to the current schema. Running it again changes nothing.
+pub async fn migrate(url: &DatabaseUrl) -> Result<(), RegistryError> {
+    match url {
+        DatabaseUrl::Postgres(options) => postgres::migrate(options.clone()).await,
+        DatabaseUrl::Sqlite(options) => sqlite::migrate(options.clone()).await,
+    }
+}

@@ -1,8 +1,11 @@
 //! The tenant aggregate: loaded and saved whole, guarded by its revision.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
-use keyferry_crypto::{id::Cloud, tenant::TenantKeys};
+use keyferry_crypto::{
+    id::{Cloud, KeyRef, TenantId},
+    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -55,6 +58,151 @@ pub enum TenantStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub i64);
+
+/// The most keys that a tenant may have had before.
+pub const MAX_FORMER_KEYS: usize = 16;
+
+/// Why a change of a tenant was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The key's vault is not in the tenant's cloud.
+    #[error("the vault is not in the tenant's cloud")]
+    OtherCloud,
+    /// There are already [`MAX_FORMER_KEYS`] former keys.
+    #[error(
+        "the tenant has had {MAX_FORMER_KEYS} other keys already: rewrap what they still protect, then ask for their removal"
+    )]
+    TooManyFormerKeys,
+    /// A suspension asked of a tenant that is being deleted.
+    #[error("the tenant is being deleted: resume it first")]
+    Deleting,
+    /// The cache TTL is longer than [`SealingPolicy::MAX_CACHE_TTL`].
+    #[error("the cache TTL is at most 3600 seconds")]
+    CacheTtl,
+    /// The lease's age is not between a second and [`SealingPolicy::MAX_LEASE_AGE`].
+    #[error("a lease's age is 1 to 3600 seconds")]
+    LeaseAge,
+    /// A lease without messages.
+    #[error("a lease has at least one message, and at most 9223372036854775807")]
+    LeaseMessages,
+    /// The outage grace is longer than [`SealingPolicy::MAX_OUTAGE_GRACE`].
+    #[error("the outage grace is at most 86400 seconds")]
+    OutageGrace,
+}
+
+impl Tenant {
+    /// A tenant to be registered, active. Its revision is given by the store.
+    pub fn new(new: NewTenant, now: OffsetDateTime) -> Result<Self, ChangeError> {
+        check_policy(&new.policy)?;
+        if new.key.vault.cloud() != new.cloud {
+            return Err(ChangeError::OtherCloud);
+        }
+        let keys = TenantKeys {
+            tenant: TenantId::generate(),
+            directory: new.directory,
+            current: new.key,
+            version: new.version,
+            former: Vec::new(),
+            policy: new.policy,
+        };
+        let NewTenant {
+            slug,
+            display_name,
+            cloud,
+            ..
+        } = new;
+        let revision = Revision(0);
+        Ok(Self {
+            slug,
+            display_name,
+            cloud,
+            keys,
+            status: TenantStatus::Active,
+            revision,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// Makes another key the current one; the one before still opens what it wrapped.
+    pub fn change_key(&mut self, key: KeyRef, version: VersionPolicy) -> Result<(), ChangeError> {
+        if key.vault.cloud() != self.cloud {
+            return Err(ChangeError::OtherCloud);
+        }
+        if key != self.keys.current {
+            self.keys.former.retain(|former| *former != key);
+            if self.keys.former.len() == MAX_FORMER_KEYS {
+                return Err(ChangeError::TooManyFormerKeys);
+            }
+            let before = std::mem::replace(&mut self.keys.current, key);
+            self.keys.former.push(before);
+        }
+        self.keys.version = version;
+        Ok(())
+    }
+
+    /// Changes how long keys may be kept and used.
+    pub fn change_policy(&mut self, policy: SealingPolicy) -> Result<(), ChangeError> {
+        check_policy(&policy)?;
+        self.keys.policy = policy;
+        Ok(())
+    }
+
+    /// Stops its use.
+    pub fn suspend(&mut self) -> Result<(), ChangeError> {
+        if let TenantStatus::Deleting { .. } = self.status {
+            return Err(ChangeError::Deleting);
+        }
+        self.status = TenantStatus::Suspended;
+        Ok(())
+    }
+
+    /// Takes it into use again, also out of deletion.
+    pub fn resume(&mut self) {
+        self.status = TenantStatus::Active;
+    }
+
+    /// Stops its use, and removes it for good after `window`. Deleting again does not move the end.
+    pub fn delete(&mut self, now: OffsetDateTime, window: Duration) {
+        if !matches!(self.status, TenantStatus::Deleting { .. }) {
+            self.status = TenantStatus::Deleting { purge_at: now + window };
+        }
+    }
+}
+
+/// What registers a tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewTenant {
+    /// Its name in URLs.
+    pub slug: Slug,
+    /// Its name for people.
+    pub display_name: DisplayName,
+    /// The customer's Entra directory.
+    pub directory: keyferry_crypto::id::DirectoryId,
+    /// The cloud its vaults are in.
+    pub cloud: Cloud,
+    /// The customer's key.
+    pub key: KeyRef,
+    /// Which version of it wraps.
+    pub version: VersionPolicy,
+    /// How long keys may be kept and used.
+    pub policy: SealingPolicy,
+}
+
+fn check_policy(policy: &SealingPolicy) -> Result<(), ChangeError> {
+    let age = Duration::from_secs(1)..=SealingPolicy::MAX_LEASE_AGE;
+    if policy.cache_ttl > SealingPolicy::MAX_CACHE_TTL {
+        Err(ChangeError::CacheTtl)
+    } else if !age.contains(&policy.lease_max_age) {
+        Err(ChangeError::LeaseAge)
+    } else if policy.lease_max_messages == 0 || i64::try_from(policy.lease_max_messages).is_err() {
+        Err(ChangeError::LeaseMessages)
+    } else if policy.outage_grace > SealingPolicy::MAX_OUTAGE_GRACE {
+        Err(ChangeError::OutageGrace)
+    } else {
+        Ok(())
+    }
+}
 
 /// Why a tenant's name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
