@@ -2,10 +2,10 @@
 //!
 //! Every call to the vault is made here, and what its answer teaches is learnt here, once per call however many wait for
 //! it:
-//! - a refusal ([`Fault::Customer`]) evicts at once whatever it concerns, and is remembered for a moment;
-//! - bytes that do not unwrap ([`Fault::Caller`]) are remembered for a moment;
-//! - unavailable is not revoked ([`Fault::Unavailable`]): nothing is evicted, and a key under grace learns of the outage;
-//! - our own failure ([`Fault::Service`]) says nothing about the tenant.
+//! - a refusal (`Fault::Customer`) evicts at once whatever it concerns, and is remembered for a moment;
+//! - bytes that do not unwrap (`Fault::Caller`) are remembered for a moment;
+//! - unavailable is not revoked (`Fault::Unavailable`): nothing is evicted, and a key under grace learns of the outage;
+//! - our own failure (`Fault::Service`) says nothing about the tenant.
 
 use std::sync::{
     Arc,
@@ -26,7 +26,7 @@ use crate::{
     standing::{Standing, StandingId, Standings, Subject},
     stats::{Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
-    vault::{Fault, KeyVault, VaultCause, VaultError, WrappedDataKey},
+    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
 };
 
 mod leasing;
@@ -146,16 +146,18 @@ impl Keyring {
         answer.inspect_err(|error| self.learn(standing, error))
     }
 
-    /// Learns from a failed call what it says about everything under the standing it was made with.
+    /// Learns from a failed call what it says about everything under the standing it was made with. It is logged here,
+    /// once, as nobody may be waiting for it.
     fn learn(&self, standing: &Standing, error: &VaultError) {
         let cause = error.cause();
-        if cause.fault() != Fault::Customer {
+        tracing::warn!(tenant.id = %standing.tenant(), ?cause, evidence = ?error.evidence(), "the key vault fails us");
+        let Some(reach) = cause.reach() else {
             self.counters.vault_failures.count();
-        }
-        let Some(reach) = cause.reach() else { return };
+            return;
+        };
         self.counters.vault_refusals.count();
         if let Some(anew) = self.standings.withdraw(standing, reach) {
-            tracing::info!(?cause, ?reach, "the customer's vault refuses: keys evicted");
+            tracing::info!(tenant.id = %standing.tenant(), ?cause, ?reach, "cached keys evicted");
             self.cache.remember(anew, None, error.clone());
             self.note_eviction();
         }

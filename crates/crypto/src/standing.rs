@@ -54,6 +54,10 @@ impl Standing {
         self.id
     }
 
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// Whether what was got under this standing must not be used any more.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.load(Ordering::Acquire)

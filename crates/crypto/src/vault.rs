@@ -271,3 +271,50 @@ impl fmt::Display for VaultError {
 }
 
 impl std::error::Error for VaultError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_a_refusal_reaches_something_and_nothing_else_does() {
+        use VaultCause as Cause;
+        let causes = [
+            Cause::KeyDisabled,
+            Cause::KeyNotFound,
+            Cause::KeyNotUsable,
+            Cause::KeyOperationForbidden,
+            Cause::RoleMissing,
+            Cause::AccessPolicyMissing,
+            Cause::FirewallDenied,
+            Cause::PublicAccessDisabled,
+            Cause::AccessDenied,
+            Cause::ConsentMissing,
+            Cause::PrincipalDisabled,
+            Cause::ConditionalAccess,
+            Cause::DirectoryNotFound,
+            Cause::WrongDirectory,
+            Cause::KeyVaultPrincipalMissing,
+            Cause::VaultNotFound,
+            Cause::WrappedKeyInvalid,
+            Cause::Throttled,
+            Cause::VaultFailed,
+            Cause::Timeout,
+            Cause::ConnectionFailed,
+            Cause::CertificateInvalid,
+            Cause::AnswerInvalid,
+            Cause::TokenNotVerifiable,
+            Cause::EntraThrottled,
+            Cause::EntraUnavailable,
+            Cause::AppSecretInvalid,
+            Cause::AppSecretExpired,
+            Cause::AppAssertionInvalid,
+            Cause::AppCredentialUnavailable,
+            Cause::TokenRejected,
+            Cause::RequestRejected,
+        ];
+        for cause in causes {
+            assert_eq!(cause.reach().is_some(), cause.is_refusal(), "{cause:?}");
+        }
+    }
+}

@@ -83,13 +83,7 @@ impl Keyring {
     ) -> impl Future<Output = NewLease> + use<> {
         let keyring = Arc::clone(self);
         let tenant = tenant.clone();
-        async move {
-            let made = keyring.new_lease(&tenant, standing).await;
-            if let Err(error) = &made {
-                tracing::warn!(tenant.id = %tenant.tenant, %error, "no new lease");
-            }
-            made
-        }
+        async move { keyring.new_lease(&tenant, standing).await }
     }
 
     /// Makes a data key, has it wrapped, and lets it be used: for sealing as a lease, and for opening what it seals.
