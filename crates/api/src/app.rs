@@ -1,0 +1,107 @@
+//! What handlers work with: the parts, wired by whoever starts the service (or by a test).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use keyferry_crypto::sealer::Sealer;
+use keyferry_registry::{Clock, Registry};
+
+use crate::{
+    body::BodyLimits,
+    caller::Callers,
+    config::{AdminConfig, HttpConfig},
+    edge::Edge,
+    telemetry::Metrics,
+};
+
+/// The parts that handlers need.
+pub struct Parts {
+    /// Seals and opens.
+    pub sealer: Arc<Sealer>,
+    /// Knows the tenants.
+    pub registry: Arc<Registry>,
+    /// Knows the callers.
+    pub callers: Arc<Callers>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// The application that handlers work in. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    parts: Parts,
+    body_limits: BodyLimits,
+    batch_concurrency: usize,
+    deletion_window: Duration,
+    edge: Edge,
+    is_draining: AtomicBool,
+}
+
+impl App {
+    /// An application of these parts.
+    #[must_use]
+    pub fn new(parts: Parts, http: &HttpConfig, admin: &AdminConfig) -> Self {
+        Self(Arc::new(Shared {
+            body_limits: BodyLimits::new(http),
+            batch_concurrency: http.batch_concurrency,
+            deletion_window: admin.deletion_window,
+            edge: Edge::new(http, Arc::clone(&parts.metrics)),
+            is_draining: AtomicBool::new(false),
+            parts,
+        }))
+    }
+
+    pub(crate) fn sealer(&self) -> &Arc<Sealer> {
+        &self.0.parts.sealer
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.parts.registry
+    }
+
+    pub(crate) fn callers(&self) -> &Callers {
+        &self.0.parts.callers
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.parts.metrics
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.parts.clock
+    }
+
+    pub(crate) fn body_limits(&self) -> &BodyLimits {
+        &self.0.body_limits
+    }
+
+    pub(crate) fn batch_concurrency(&self) -> usize {
+        self.0.batch_concurrency
+    }
+
+    pub(crate) fn deletion_window(&self) -> Duration {
+        self.0.deletion_window
+    }
+
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.0.edge
+    }
+
+    /// From now on `/readyz` says no.
+    pub(crate) fn drain(&self) {
+        self.0.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Ordering::Relaxed)
+    }
+}

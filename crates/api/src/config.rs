@@ -1,0 +1,419 @@
+//! The configuration: a TOML file, with single values from the environment over it, parsed once into types.
+//!
+//! `docs/operations.md` is the reference; a test holds it to these structs.
+
+mod environment;
+mod seconds;
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use keyferry_azure::AzureConfig;
+use keyferry_crypto::{id::DirectoryId, sealer::SealerLimits};
+use keyferry_registry::tenant::Slug;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+use uuid::Uuid;
+
+/// Everything that `keyferry serve` wants to know.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Listening, limits and deadlines.
+    #[serde(default)]
+    pub http: HttpConfig,
+    /// Where tenants are kept.
+    pub registry: RegistryConfig,
+    /// How customers' directories and vaults are reached.
+    pub azure: AzureConfig,
+    /// Whose tokens are accepted.
+    pub auth: AuthConfig,
+    /// How many keys a replica holds.
+    #[serde(default)]
+    pub cache: CacheConfig,
+    /// Logs, traces and metrics.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+    /// Administration.
+    #[serde(default)]
+    pub admin: AdminConfig,
+}
+
+/// Listening, limits and deadlines.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where the API is served. Port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served; with `listen`'s other paths if absent.
+    pub ops_listen: Option<SocketAddr>,
+    /// Serves TLS on `listen`; plain HTTP if absent.
+    pub tls: Option<TlsConfig>,
+    /// The longest body of JSON, in bytes.
+    pub max_json_bytes: usize,
+    /// The longest body of `application/octet-stream`, in bytes; the largest plaintext is a little smaller.
+    pub max_octet_stream_bytes: usize,
+    /// How many bytes of large bodies (over 64 KiB) are held at once, over all requests.
+    pub body_budget_bytes: usize,
+    /// How many requests are worked on at once.
+    pub max_concurrent_requests: usize,
+    /// How many items of one batch are worked on at once.
+    pub batch_concurrency: usize,
+    /// How long a request's head may take to arrive.
+    #[serde(rename = "header_timeout_seconds", with = "seconds")]
+    pub header_timeout: Duration,
+    /// How long a request's body may take to arrive.
+    #[serde(rename = "body_timeout_seconds", with = "seconds")]
+    pub body_timeout: Duration,
+    /// How long a request may take altogether.
+    #[serde(rename = "request_timeout_seconds", with = "seconds")]
+    pub request_timeout: Duration,
+    /// How long `/readyz` says no before the listener closes, so that load balancers notice.
+    #[serde(rename = "drain_delay_seconds", with = "seconds")]
+    pub drain_delay: Duration,
+    /// How long requests under way may take to finish once the listener is closed.
+    #[serde(rename = "drain_timeout_seconds", with = "seconds")]
+    pub drain_timeout: Duration,
+}
+
+/// A certificate to serve.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM: the certificate, then its intermediates.
+    pub certificate_file: PathBuf,
+    /// PEM: the certificate's key.
+    pub key_file: PathBuf,
+}
+
+/// Where tenants are kept. Exactly one of `url` and `url_file`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// `postgres://…` or `sqlite:…`. May hold a password, so it is never shown.
+    pub url: Option<SecretText>,
+    /// A file that holds the same.
+    pub url_file: Option<PathBuf>,
+    /// How many tenants are kept in memory.
+    #[serde(default = "default_tenants_in_memory")]
+    pub tenants_in_memory: u64,
+}
+
+/// Whose tokens are accepted: Entra's, of these directories, for this audience.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Entra's address; a directory's issuer is `{authority}/{directory}/v2.0`.
+    #[serde(default = "default_authority")]
+    pub authority: Url,
+    /// The directories whose tokens are accepted: the platform's own. Not the customers'.
+    pub directories: Vec<DirectoryId>,
+    /// What a token's `aud` may be.
+    #[serde(default = "default_audiences")]
+    pub audiences: Vec<String>,
+    /// By how much clocks may differ.
+    #[serde(default = "default_leeway", rename = "leeway_seconds", with = "seconds")]
+    pub leeway: Duration,
+    /// How long a verified token is believed without being verified again; never beyond its expiry.
+    #[serde(default = "default_token_ttl", rename = "token_ttl_seconds", with = "seconds")]
+    pub token_ttl: Duration,
+    /// How many verified tokens are kept.
+    #[serde(default = "default_tokens")]
+    pub tokens: u64,
+    /// How often signing keys are fetched again.
+    #[serde(default = "default_keys_refresh", rename = "keys_refresh_seconds", with = "seconds")]
+    pub keys_refresh: Duration,
+    /// Callers that are confined to some tenants. A caller that is not listed may serve every tenant.
+    #[serde(default)]
+    pub callers: Vec<CallerConfig>,
+}
+
+/// A caller that is confined to some tenants.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerConfig {
+    /// The caller's application id: `azp` or `appid` of its tokens.
+    pub application: Uuid,
+    /// The slugs of its tenants; every other is unknown to it.
+    #[serde(deserialize_with = "slugs")]
+    pub tenants: Vec<Slug>,
+}
+
+/// How many keys a replica holds, over all tenants.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheConfig {
+    /// Unwrapped data keys kept for opening.
+    pub data_keys: u64,
+    /// Refusals remembered.
+    pub refusals: u64,
+    /// Tenants with a lease.
+    pub leases: u64,
+}
+
+/// Logs, traces and metrics.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// What is logged: a level, or directives such as `info,keyferry_azure=debug`.
+    pub log: String,
+    /// How it is written.
+    pub log_format: LogFormat,
+    /// Where traces and metrics go over OTLP (gRPC): `http://collector:4317`. Nowhere if absent.
+    pub otlp_endpoint: Option<Url>,
+    /// The share of requests that are traced, 0 to 1, where the caller has not decided.
+    pub trace_ratio: f64,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// Administration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// How long a deleted tenant can be taken back.
+    #[serde(rename = "deletion_window_seconds", with = "seconds")]
+    pub deletion_window: Duration,
+}
+
+/// Text that must not be shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+/// Why a configuration was refused. The text is for whoever wrote it, and holds no value of a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not TOML: {message}", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// A value in the environment cannot be placed.
+    #[error("environment variable {name}: {message}")]
+    Environment {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A field is missing, unknown or not acceptable.
+    #[error("{field}: {message}")]
+    Field {
+        /// Its path: `http.listen`.
+        field: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the file at `path`, if any, lays the environment over it, and parses the result.
+    ///
+    /// An environment variable `KEYFERRY_HTTP__LISTEN` sets `http.listen`: the prefix `KEYFERRY_`, then the field's path with
+    /// two underscores between its segments. Its value is read as TOML if it is a number, a boolean, an array, an inline table
+    /// or a quoted string, and as plain text otherwise. Variables without two underscores are not the configuration's.
+    pub fn load(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut table = path.map(read_table).transpose()?.unwrap_or_default();
+        environment::lay_over(&mut table, environment)?;
+        let config: Self = serde_path_to_error::deserialize(table).map_err(|error| ConfigError::Field {
+            field: error.path().to_string(),
+            message: error.inner().message().to_owned(),
+        })?;
+        config.checked()
+    }
+
+    /// What no single field's type can say.
+    fn checked(self) -> Result<Self, ConfigError> {
+        let http = &self.http;
+        require(http.max_concurrent_requests > 0, "http.max_concurrent_requests", "must not be 0")?;
+        require(http.batch_concurrency > 0, "http.batch_concurrency", "must not be 0")?;
+        require(
+            http.body_budget_bytes >= http.max_octet_stream_bytes.max(http.max_json_bytes),
+            "http.body_budget_bytes",
+            "must be at least as large as the longest body, or that body would never be admitted",
+        )?;
+        require(
+            u32::try_from(http.body_budget_bytes).is_ok(),
+            "http.body_budget_bytes",
+            "must be below 4 GiB",
+        )?;
+        require(!self.auth.directories.is_empty(), "auth.directories", "must name at least one directory")?;
+        require(!self.auth.audiences.is_empty(), "auth.audiences", "must name at least one audience")?;
+        require(
+            self.auth.authority.scheme() == "https" && self.auth.authority.path() == "/",
+            "auth.authority",
+            "must be an https address without a path",
+        )?;
+        require(!self.auth.keys_refresh.is_zero(), "auth.keys_refresh_seconds", "must not be 0")?;
+        require(
+            (0.0..=1.0).contains(&self.telemetry.trace_ratio),
+            "telemetry.trace_ratio",
+            "must be between 0 and 1",
+        )?;
+        self.registry.url()?;
+        Ok(self)
+    }
+}
+
+impl RegistryConfig {
+    /// The store's address, from wherever it was given.
+    pub fn url(&self) -> Result<SecretText, ConfigError> {
+        match (&self.url, &self.url_file) {
+            (Some(url), None) => Ok(url.clone()),
+            (None, Some(path)) => Ok(SecretText(read(path)?.trim().to_owned())),
+            (None, None) | (Some(_), Some(_)) => Err(ConfigError::Field {
+                field: "registry".to_owned(),
+                message: "exactly one of url and url_file is needed".to_owned(),
+            }),
+        }
+    }
+}
+
+impl SecretText {
+    /// The text, for the one call that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
+impl Drop for SecretText {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl From<&CacheConfig> for SealerLimits {
+    fn from(config: &CacheConfig) -> Self {
+        Self {
+            cached_data_keys: config.data_keys,
+            cached_refusals: config.refusals,
+            leases: config.leases,
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            ops_listen: None,
+            tls: None,
+            max_json_bytes: 8 << 20,
+            max_octet_stream_bytes: (64 << 20) + (16 << 10),
+            body_budget_bytes: 512 << 20,
+            max_concurrent_requests: 20_000,
+            batch_concurrency: 32,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_mins(1),
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { data_keys: 100_000, refusals: 10_000, leases: 10_000 }
+    }
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), log_format: LogFormat::default(), otlp_endpoint: None, trace_ratio: 0.01 }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { deletion_window: Duration::from_hours(7 * 24) }
+    }
+}
+
+fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
+    read(path)?.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+        path: path.to_owned(),
+        message: error.message().to_owned(),
+    })
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
+}
+
+fn require(holds: bool, field: &str, message: &str) -> Result<(), ConfigError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ConfigError::Field { field: field.to_owned(), message: message.to_owned() })
+}
+
+fn slugs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Slug>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let slugs = texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom));
+    slugs.collect()
+}
+
+fn default_tenants_in_memory() -> u64 {
+    100_000
+}
+
+#[expect(clippy::expect_used, reason = "a literal, parsed in every test of the defaults")]
+fn default_authority() -> Url {
+    "https://login.microsoftonline.com/".parse().expect("a literal address")
+}
+
+fn default_audiences() -> Vec<String> {
+    vec!["api://keyferry".to_owned()]
+}
+
+fn default_leeway() -> Duration {
+    Duration::from_mins(1)
+}
+
+fn default_token_ttl() -> Duration {
+    Duration::from_mins(5)
+}
+
+fn default_tokens() -> u64 {
+    10_000
+}
+
+fn default_keys_refresh() -> Duration {
+    Duration::from_hours(1)
+}
+
+#[cfg(test)]
+mod tests;

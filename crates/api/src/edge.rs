@@ -1,0 +1,166 @@
+//! The outermost layer of every request: its id, its place among the concurrent ones, its deadline, its span, its count,
+//! and the one place where a problem is written and a failure is logged.
+//!
+//! One layer does all of it, because each layer costs, on every request. A success writes no log line.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures::FutureExt;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use keyferry_crypto::vault::Fault;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use self::request_id::RequestIds;
+use crate::{
+    app::App,
+    config::HttpConfig,
+    problem::{Kind, Problem, SHORT_WAIT},
+    telemetry::{Metrics, Operation, Outcome, tracing_context},
+};
+
+mod request_id;
+
+/// What the edge keeps.
+pub(crate) struct Edge {
+    ids: RequestIds,
+    under_way: AtomicUsize,
+    most: usize,
+    deadline: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Edge {
+    pub(crate) fn new(config: &HttpConfig, metrics: Arc<Metrics>) -> Self {
+        Self {
+            ids: RequestIds::new(),
+            under_way: AtomicUsize::new(0),
+            most: config.max_concurrent_requests,
+            deadline: config.request_timeout,
+            metrics,
+        }
+    }
+
+    /// A place among the concurrent requests, given back when dropped.
+    fn enter(&self) -> Option<Place<'_>> {
+        let place = Place(&self.under_way);
+        (self.under_way.fetch_add(1, Relaxed) < self.most).then_some(place)
+    }
+}
+
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Handles a request.
+pub(crate) async fn handle(State(app): State<App>, request: Request, next: Next) -> Response {
+    let edge = app.edge();
+    let began = Instant::now();
+    let operation = Operation::of(request.method(), request.extensions().get().map(MatchedPath::as_str));
+    let id = edge.ids.of(request.headers());
+    let response = edge.answer(request, next, operation, &id).await;
+    let (mut response, outcome) = edge.finish(response, operation, &id);
+    edge.metrics.count_request(operation, outcome, began.elapsed());
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, id);
+    // Whatever is answered may be a secret: it is for nobody to keep, and for no browser to interpret.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+impl Edge {
+    /// Lets the handlers answer, within the limits.
+    async fn answer(&self, request: Request, next: Next, operation: Operation, id: &HeaderValue) -> Response {
+        let Some(_place) = self.enter() else {
+            return Problem::new(Kind::Overloaded).retry_after(SHORT_WAIT).into_response();
+        };
+        // At debug level, so that it costs nothing unless traces are exported or somebody looks.
+        let span = tracing::debug_span!(
+            "request",
+            otel.name = operation.name(),
+            otel.kind = "server",
+            request.id = id.to_str().unwrap_or_default(),
+            tenant.id = tracing::field::Empty,
+            http.response.status_code = tracing::field::Empty,
+            problem = tracing::field::Empty,
+        );
+        tracing_context::adopt(&span, request.headers());
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+        let response = match tokio::time::timeout(self.deadline, answer).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_panic)) => Problem::new(Kind::Internal).into_response(),
+            Err(_elapsed) => Problem::new(Kind::DeadlineExceeded).retry_after(SHORT_WAIT).into_response(),
+        };
+        span.record("http.response.status_code", response.status().as_u16());
+        if let Some(problem) = response.extensions().get::<Problem>() {
+            span.record("problem", problem.kind().slug());
+        }
+        response
+    }
+
+    /// Writes and logs the problem, if the answer is one.
+    fn finish(&self, mut response: Response, operation: Operation, id: &HeaderValue) -> (Response, Outcome) {
+        let problem = response.extensions_mut().remove::<Problem>().or_else(|| unnamed(&response));
+        let Some(problem) = problem else { return (response, Outcome::Ok) };
+        let id = id.to_str().unwrap_or_default();
+        self.metrics.count_problem(problem.kind());
+        log(&problem, operation, id);
+        (problem.to_response(Some(id)), problem.kind().fault().into())
+    }
+}
+
+/// An error that a handler did not make a problem of.
+fn unnamed(response: &Response) -> Option<Problem> {
+    let status = response.status();
+    let kind = match status {
+        StatusCode::NOT_FOUND => Kind::RouteNotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Kind::MethodNotAllowed,
+        _ if status.is_client_error() => Kind::MalformedRequest,
+        _ if status.is_server_error() && !response.extensions().get::<IsHealth>().is_some() => Kind::Internal,
+        _ => return None,
+    };
+    Some(Problem::new(kind).allowing(response.headers().get(header::ALLOW).cloned()))
+}
+
+/// Marks the answer of a health check, which is no problem even if it says no.
+#[derive(Clone, Copy)]
+pub(crate) struct IsHealth;
+
+/// A failure is logged once, here: ours loudest, a caller's only if somebody looks.
+fn log(problem: &Problem, operation: Operation, request_id: &str) {
+    let kind = problem.kind();
+    let tenant = problem.tenant().map(tracing::field::display);
+    let upstream_code = problem.upstream().and_then(|said| said.code.as_deref());
+    let upstream_request_id = problem.upstream().and_then(|said| said.request_id.as_deref());
+    let (operation, problem) = (operation.name(), kind.slug());
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(problem, operation, request_id, tenant, upstream_code, upstream_request_id, "request failed")
+        };
+    }
+    match kind.fault() {
+        Fault::Service => event!(error),
+        Fault::Unavailable => event!(warn),
+        Fault::Customer => event!(info),
+        Fault::Caller => event!(debug),
+    }
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

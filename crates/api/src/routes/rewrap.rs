@@ -1,0 +1,84 @@
+//! Brings an envelope under the newest version of the tenant's key. Its payload is neither read nor changed.
+
+use axum::{extract::State, response::Response};
+use keyferry_registry::tenant::Tenant;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    Operation,
+    answers::{Batch, BatchAnswer, RewrapAnswer},
+};
+use crate::{
+    app::App,
+    body::JsonPayload,
+    codec::{Answer, Encoded},
+    problem::{Kind, Problem},
+    tenant::{ActiveTenant, ToRewrap},
+};
+
+/// The envelope to be rewrapped: exactly one of the two.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RewrapRequest<'a> {
+    /// A wrapped key, base64url without padding.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    wrapped_key: Option<Encoded<'a>>,
+    /// A ciphertext, base64url without padding.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    ciphertext: Option<Encoded<'a>>,
+}
+
+struct Rewrap;
+
+impl Operation for Rewrap {
+    type Request<'a> = RewrapRequest<'a>;
+
+    async fn run(app: &App, tenant: &Tenant, request: RewrapRequest<'_>) -> Result<Answer, Problem> {
+        let (field, envelope) = match (request.wrapped_key, request.ciphertext) {
+            (Some(wrapped_key), None) => ("wrapped_key", wrapped_key),
+            (None, Some(ciphertext)) => ("ciphertext", ciphertext),
+            (None, None) | (Some(_), Some(_)) => return Err(Problem::because(Kind::MalformedRequest, EITHER)),
+        };
+        let sealed = app.sealer().rewrap(&tenant.keys, &envelope.bytes(field)?).await?;
+        Ok(Answer::sealed(field, sealed))
+    }
+}
+
+/// Brings an envelope under the newest version of the tenant's key. Its payload is neither read nor changed.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/rewrap",
+    tag = "data",
+    params(("tenant" = String, Path, description = "The tenant's slug")),
+    request_body = RewrapRequest<'static>,
+    responses((status = 200, description = "Done", body = RewrapAnswer)),
+)]
+pub(super) async fn rewrap(
+    State(app): State<App>,
+    ActiveTenant { tenant, .. }: ActiveTenant<ToRewrap>,
+    payload: JsonPayload,
+) -> Result<Response, Problem> {
+    super::once::<Rewrap>(&app, &tenant, payload.parse()?).await
+}
+
+/// Brings several envelopes under the newest version of the tenant's key.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/rewrap/batch",
+    tag = "data",
+    params(("tenant" = String, Path, description = "The tenant's slug")),
+    request_body = Batch<RewrapRequest<'static>>,
+    responses((status = 200, description = "Each item's outcome", body = BatchAnswer<RewrapAnswer>)),
+)]
+pub(super) async fn rewrap_batch(
+    State(app): State<App>,
+    ActiveTenant { tenant, .. }: ActiveTenant<ToRewrap>,
+    payload: JsonPayload,
+) -> Result<Response, Problem> {
+    super::batch::batch::<Rewrap>(&app, &tenant, &payload).await
+}
+
+const EITHER: &str = "Exactly one of `wrapped_key` and `ciphertext` is needed.";

@@ -1,0 +1,210 @@
+//! Counters and durations, for a Prometheus scrape and, where configured, over OTLP.
+//!
+//! What happens on every request is counted in atomics that exist from the start; exporters read them when they come.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use keyferry_crypto::{
+    sealer::{Sealer, SealerStats},
+    vault::Fault,
+};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Histogram, Meter, MeterProvider},
+};
+use opentelemetry_otlp::{MetricExporter, WithExportConfig};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::TextEncoder;
+
+use super::{Operation, TelemetryError, resource};
+use crate::{
+    caller::{Callers, TokenStats},
+    config::TelemetryConfig,
+    problem::Kind,
+};
+
+/// A service's metrics.
+pub struct Metrics {
+    provider: SdkMeterProvider,
+    scraped: prometheus::Registry,
+    durations: Histogram<f64>,
+    labels: Vec<[[KeyValue; 2]; Outcome::ALL.len()]>,
+    problems: Arc<Vec<AtomicU64>>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was done.
+    Ok,
+    /// It was the caller's fault.
+    Caller,
+    /// The customer refused.
+    Customer,
+    /// The customer's vault does not answer as it should.
+    Vault,
+    /// Our fault.
+    Service,
+}
+
+impl Outcome {
+    const ALL: [Self; 5] = [Self::Ok, Self::Caller, Self::Customer, Self::Vault, Self::Service];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Caller => "caller",
+            Self::Customer => "customer",
+            Self::Vault => "vault",
+            Self::Service => "service",
+        }
+    }
+}
+
+impl From<Fault> for Outcome {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Caller => Self::Caller,
+            Fault::Customer => Self::Customer,
+            Fault::Unavailable => Self::Vault,
+            Fault::Service => Self::Service,
+        }
+    }
+}
+
+impl Metrics {
+    /// Metrics for one service. Needs a tokio runtime if they are exported over OTLP.
+    pub fn new(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
+        let scraped = prometheus::Registry::new();
+        let exporter = opentelemetry_prometheus::exporter().with_registry(scraped.clone()).build();
+        let exporter = exporter.map_err(|error| TelemetryError::Metrics(error.to_string()))?;
+        let mut provider = SdkMeterProvider::builder().with_resource(resource()).with_reader(exporter);
+        if let Some(endpoint) = &config.otlp_endpoint {
+            let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint.as_str()).build()?;
+            provider = provider.with_periodic_exporter(exporter);
+        }
+        let provider = provider.build();
+        let meter = provider.meter("keyferry");
+        let problems: Arc<Vec<AtomicU64>> = Arc::new(Kind::ALL.iter().map(|_| AtomicU64::new(0)).collect());
+        observe_problems(&meter, Arc::clone(&problems));
+        Ok(Self { durations: durations(&meter), labels: labels(), provider, scraped, problems })
+    }
+
+    /// Reports what the sealer does.
+    pub fn observe_sealer(&self, sealer: &Arc<Sealer>) {
+        let meter = self.provider.meter("keyferry");
+        let counters: [(&str, &str, fn(&SealerStats) -> u64); 9] = [
+            ("keyferry.cache.hits", "Opens whose data key was in the cache", |stats| stats.cache_hits),
+            ("keyferry.cache.misses", "Opens that waited for the vault", |stats| stats.cache_misses),
+            ("keyferry.refusals.recalled", "Requests answered with a remembered refusal", |stats| stats.refusals_recalled),
+            ("keyferry.grace.opens", "Opens under an outage grace", |stats| stats.grace_opens),
+            ("keyferry.vault.wraps", "Wraps asked of vaults", |stats| stats.vault_wraps),
+            ("keyferry.vault.unwraps", "Unwraps asked of vaults", |stats| stats.vault_unwraps),
+            ("keyferry.vault.refusals", "Calls that customers refused", |stats| stats.vault_refusals),
+            ("keyferry.vault.failures", "Calls that failed otherwise", |stats| stats.vault_failures),
+            ("keyferry.evictions", "Times that keys were evicted", |stats| stats.evictions),
+        ];
+        for (name, description, read) in counters {
+            let sealer = Arc::clone(sealer);
+            let counter = meter.u64_observable_counter(name).with_description(description);
+            counter.with_callback(move |observer| observer.observe(read(&sealer.stats()), &[])).build();
+        }
+        let gauges: [(&str, &str, fn(&SealerStats) -> u64); 2] = [
+            ("keyferry.cache.data_keys", "Unwrapped data keys in the cache", |stats| stats.cached_data_keys),
+            ("keyferry.leases", "Tenants with a lease", |stats| stats.leases),
+        ];
+        for (name, description, read) in gauges {
+            let sealer = Arc::clone(sealer);
+            let gauge = meter.u64_observable_gauge(name).with_description(description);
+            gauge.with_callback(move |observer| observer.observe(read(&sealer.stats()), &[])).build();
+        }
+    }
+
+    /// Reports what becomes of tokens.
+    pub fn observe_callers(&self, callers: &Arc<Callers>) {
+        let meter = self.provider.meter("keyferry");
+        let counters: [(&str, fn(&TokenStats) -> u64); 3] = [
+            ("recalled", |stats| stats.recalled),
+            ("verified", |stats| stats.verified),
+            ("refused", |stats| stats.refused),
+        ];
+        let callers = Arc::clone(callers);
+        let counter = meter.u64_observable_counter("keyferry.tokens").with_description("Callers' tokens, by outcome");
+        let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+            for (outcome, read) in counters {
+                observer.observe(read(&callers.stats()), &[KeyValue::new("outcome", outcome)]);
+            }
+        };
+        counter.with_callback(callback).build();
+    }
+
+    pub(crate) fn count_request(&self, operation: Operation, outcome: Outcome, took: Duration) {
+        if let Some(labels) = self.labels.get(operation as usize).and_then(|row| row.get(outcome as usize)) {
+            self.durations.record(took.as_secs_f64(), labels);
+        }
+    }
+
+    pub(crate) fn count_problem(&self, kind: Kind) {
+        if let Some(count) = self.problems.get(kind as usize) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The text of a Prometheus scrape.
+    pub(crate) fn scrape(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.scraped.gather()).unwrap_or_default()
+    }
+
+    /// Sends what is left to the collector, if there is one. Blocks: not for an async task.
+    pub(crate) fn shutdown(&self) {
+        if let Err(error) = self.provider.shutdown() {
+            tracing::debug!(%error, "the last metrics were not sent");
+        }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+fn durations(meter: &Meter) -> Histogram<f64> {
+    meter
+        .f64_histogram("keyferry.request.duration")
+        .with_unit("s")
+        .with_description("How long requests took, by operation and outcome")
+        .with_boundaries(BOUNDARIES.to_vec())
+        .build()
+}
+
+fn labels() -> Vec<[[KeyValue; 2]; Outcome::ALL.len()]> {
+    let of = |operation: Operation, outcome: Outcome| {
+        [KeyValue::new("operation", operation.name()), KeyValue::new("outcome", outcome.name())]
+    };
+    Operation::ALL.iter().map(|&operation| Outcome::ALL.map(|outcome| of(operation, outcome))).collect()
+}
+
+/// Problems by type: among them every cause for which a vault's call failed.
+fn observe_problems(meter: &Meter, problems: Arc<Vec<AtomicU64>>) {
+    let counter = meter.u64_observable_counter("keyferry.problems").with_description("Problems answered, by type");
+    let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+        for (kind, count) in Kind::ALL.iter().zip(problems.iter()) {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                observer.observe(count, &[KeyValue::new("type", kind.slug())]);
+            }
+        }
+    };
+    counter.with_callback(callback).build();
+}
+
+/// Seconds: from what a cached data key takes to what a slow vault takes.
+const BOUNDARIES: [f64; 16] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];

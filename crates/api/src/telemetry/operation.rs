@@ -1,0 +1,72 @@
+//! What requests are counted as.
+
+use http::Method;
+
+/// One table: the operation, its name in metrics and traces, its method and its path.
+macro_rules! operations {
+    ($($operation:ident $name:literal $method:ident $path:literal;)*) => {
+        /// What a request asks for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Operation { $(#[doc = $name] $operation,)* /** A path that is none of ours. */ Other }
+
+        impl Operation {
+            /// All of them.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$operation,)* Self::Other];
+
+            /// The operation's name.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$operation => $name,)* Self::Other => "other" }
+            }
+
+            /// The operation at a path's pattern, as the router matched it.
+            pub(crate) fn of(method: &Method, path: Option<&str>) -> Self {
+                match (method, path) {
+                    $((&Method::$method, Some($path)) => Self::$operation,)*
+                    _ => Self::Other,
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    GenerateDataKey "generate-data-key" POST "/v1/tenants/{tenant}/generate-data-key";
+    GenerateDataKeyBatch "generate-data-key-batch" POST "/v1/tenants/{tenant}/generate-data-key/batch";
+    Wrap "wrap" POST "/v1/tenants/{tenant}/wrap";
+    WrapBatch "wrap-batch" POST "/v1/tenants/{tenant}/wrap/batch";
+    Unwrap "unwrap" POST "/v1/tenants/{tenant}/unwrap";
+    UnwrapBatch "unwrap-batch" POST "/v1/tenants/{tenant}/unwrap/batch";
+    Rewrap "rewrap" POST "/v1/tenants/{tenant}/rewrap";
+    RewrapBatch "rewrap-batch" POST "/v1/tenants/{tenant}/rewrap/batch";
+    Encrypt "encrypt" POST "/v1/tenants/{tenant}/encrypt";
+    EncryptBatch "encrypt-batch" POST "/v1/tenants/{tenant}/encrypt/batch";
+    Decrypt "decrypt" POST "/v1/tenants/{tenant}/decrypt";
+    DecryptBatch "decrypt-batch" POST "/v1/tenants/{tenant}/decrypt/batch";
+    CreateTenant "create-tenant" POST "/v1/admin/tenants";
+    ListTenants "list-tenants" GET "/v1/admin/tenants";
+    GetTenant "get-tenant" GET "/v1/admin/tenants/{tenant}";
+    UpdateTenant "update-tenant" PATCH "/v1/admin/tenants/{tenant}";
+    DeleteTenant "delete-tenant" DELETE "/v1/admin/tenants/{tenant}";
+    SuspendTenant "suspend-tenant" POST "/v1/admin/tenants/{tenant}/suspend";
+    ResumeTenant "resume-tenant" POST "/v1/admin/tenants/{tenant}/resume";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_that_the_description_names_is_counted_under_its_name() {
+        let description = serde_json::to_value(crate::openapi::description()).unwrap();
+        let mut seen = 1;
+        for (path, methods) in description["paths"].as_object().unwrap() {
+            for (method, described) in methods.as_object().unwrap() {
+                let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+                let operation = Operation::of(&method, Some(path));
+                assert_eq!(described["operationId"], operation.name().replace('-', "_"), "{path}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, Operation::ALL.len());
+    }
+}
