@@ -259,4 +259,4 @@ const PAGE: u32 = 1_000;
 const CHANGES_KEPT: usize = 4_096;
 const UNKNOWN_SLUGS: u64 = 10_000;
 const UNKNOWN_FOR: Duration = Duration::from_secs(5);
-const PURGE_EVERY: Duration = Duration::from_secs(60);
+const PURGE_EVERY: Duration = Duration::from_mins(1);

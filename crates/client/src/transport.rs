@@ -1,0 +1,131 @@
+//! One request and its answer.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, header};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::{
+    admin::Admin,
+    data::TenantClient,
+    error::{Error, Problem},
+    token::TokenSource,
+};
+
+/// A client of one Keyferry, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    tokens: TokenSource,
+}
+
+/// An HTTP client as Keyferry's callers want it: no redirects, no proxy, with time limits; `extra_ca` is a PEM
+/// certificate to trust beside the system's.
+pub fn http_client(extra_ca: Option<&[u8]>) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(90));
+    if let Some(pem) = extra_ca {
+        builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem)?);
+    }
+    Ok(builder.build()?)
+}
+
+impl Client {
+    /// A client of the Keyferry at `base`.
+    pub fn new(base: Url, tokens: TokenSource) -> Result<Self, Error> {
+        Ok(Self::with_http(http_client(None)?, base, tokens))
+    }
+
+    /// The same over an HTTP client of the caller's.
+    #[must_use]
+    pub fn with_http(http: reqwest::Client, base: Url, tokens: TokenSource) -> Self {
+        Self { http, base, tokens }
+    }
+
+    /// The same Keyferry with other tokens.
+    #[must_use]
+    pub fn with_tokens(&self, tokens: TokenSource) -> Self {
+        Self { tokens, ..self.clone() }
+    }
+
+    /// Sealing and opening for the tenant of that slug.
+    #[must_use]
+    pub fn tenant(&self, slug: &str) -> TenantClient {
+        TenantClient::new(self.clone(), slug)
+    }
+
+    /// Registering and administrating tenants.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
+    /// Whether the service says that it is ready.
+    pub async fn is_ready(&self) -> bool {
+        let Ok(url) = self.base.join("/readyz") else {
+            return false;
+        };
+        self.http
+            .get(url)
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+    }
+
+    pub(crate) async fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Error> {
+        let mut url = self.base.clone();
+        // Segments are escaped one by one: a slug cannot reach another path.
+        url.path_segments_mut()
+            .map_err(|()| Error::Unexpected("the base address has no path"))?
+            .pop_if_empty()
+            .extend(path);
+        let token = self.tokens.token().await?;
+        Ok(self.http.request(method, url).bearer_auth(token.expose()))
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Error> {
+        // Written here and not by the HTTP library, so that our copy of a plaintext is wiped.
+        let body = Zeroizing::new(serde_json::to_vec(body).map_err(|_| Error::Unexpected("the request is no JSON"))?);
+        let request = self.request(Method::POST, path).await?;
+        let request = request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.to_vec());
+        json(send(request).await?).await
+    }
+}
+
+/// Sends a request; an answer that is no success is an error.
+pub(crate) async fn send(request: RequestBuilder) -> Result<Response, Error> {
+    let answer = request.send().await?;
+    if answer.status().is_success() {
+        Ok(answer)
+    } else {
+        Err(refusal(answer).await)
+    }
+}
+
+/// Reads an answer's JSON, and wipes the text that it came in.
+pub(crate) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Error> {
+    let body = Zeroizing::new(Vec::from(answer.bytes().await?));
+    serde_json::from_slice(&body).map_err(|_| Error::Unexpected("not the JSON that was expected"))
+}
+
+async fn refusal(answer: Response) -> Error {
+    let retry_after = answer
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    match answer.json::<Problem>().await {
+        Ok(mut problem) => {
+            problem.retry_after = retry_after.or(problem.retry_after);
+            Error::Problem(Box::new(problem))
+        }
+        Err(_) => Error::Unexpected("a failure that is no problem+json"),
+    }
+}
