@@ -220,6 +220,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_a_ttl_a_key_is_not_kept_for_a_moment() {
+        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let held = hold(&cache, &standings, 1, Duration::ZERO);
+        assert_eq!(held.strong_count(), 0);
+    }
+
+    #[tokio::test]
     async fn no_more_keys_are_kept_than_the_limit() {
         let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
         let held: Vec<_> = (0..100)

@@ -246,12 +246,17 @@ async fn a_lease_that_was_under_way_when_its_tenant_was_evicted_serves_nobody_af
     vault.hangs();
     let early = tokio::spawn({
         let sealer = Arc::clone(&sealer);
-        async move { kid(&seal(&sealer, &tenant()).await.unwrap()) }
+        async move { seal(&sealer, &tenant()).await.unwrap() }
     });
     vault.begun(1, 0).await;
     sealer.evict(tenant().tenant);
     vault.goes_on();
     let early = early.await.unwrap();
-    assert_ne!(kid(&seal(&sealer, &tenant()).await.unwrap()), early);
-    assert_eq!(vault.wraps(), 2);
+    assert_ne!(kid(&seal(&sealer, &tenant()).await.unwrap()), kid(&early));
+    open(&sealer, &tenant(), &early).await.unwrap();
+    assert_eq!(
+        (vault.wraps(), vault.unwraps()),
+        (2, 1),
+        "nor is its data key kept for opening"
+    );
 }
