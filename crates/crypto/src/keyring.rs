@@ -83,6 +83,12 @@ impl Keyring {
         self.note_eviction();
     }
 
+    /// Forgets all that is kept of every tenant. (A lease that was withdrawn is not used, and goes with the next `tidy`.)
+    pub(crate) fn evict_all(&self) {
+        self.standings.withdraw_everything();
+        self.note_eviction();
+    }
+
     /// Wipes from memory what is expired or withdrawn.
     pub(crate) async fn tidy(&self) {
         if self.has_withdrawn.swap(false, Ordering::AcqRel) {

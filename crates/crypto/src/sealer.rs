@@ -14,7 +14,7 @@ use crate::{
     id::{KekId, TenantId},
     keyring::Keyring,
     message::{self, Fresh},
-    random::NoRandomness,
+    random::{self, NoRandomness},
     secret::SecretBytes,
     tenant::TenantKeys,
     vault::{KeyVault, VaultError},
@@ -167,6 +167,18 @@ impl Sealer {
     /// is wiped within a second while [`Sealer::maintain`] runs.
     pub fn evict(&self, tenant: TenantId) {
         self.keyring.evict(tenant);
+    }
+
+    /// The same for every tenant: for whoever does not know whom a change was about.
+    pub fn evict_all(&self) {
+        self.keyring.evict_all();
+    }
+
+    /// A new random key for a caller, `len` bytes long.
+    pub fn draw_key(len: usize) -> Result<SecretBytes, SealerError> {
+        let mut key = vec![0; len];
+        random::fill(&mut key)?;
+        Ok(SecretBytes::new(key))
     }
 
     /// What this sealer has done and what it holds.

@@ -99,6 +99,15 @@ impl Standings {
         }
     }
 
+    /// Withdraws everything of every tenant.
+    pub(crate) fn withdraw_everything(&self) {
+        for shard in &self.shards {
+            for standing in std::mem::take(&mut *lock(shard)).values().flat_map(HashMap::values) {
+                standing.withdraw();
+            }
+        }
+    }
+
     /// Withdraws what a refusal concerns, and begins the standing under which the refusal may be remembered. `None` if
     /// the refused standing was withdrawn before: its news is old.
     pub(crate) fn withdraw(&self, refused: &Standing, reach: Reach) -> Option<Arc<Standing>> {
