@@ -1,0 +1,338 @@
+//! The configuration: who we are to Entra, how patient we are, and where hosts really are.
+
+mod seconds;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use keyferry_crypto::id::Cloud;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// How customers' directories and vaults are reached.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AzureConfig {
+    /// The cloud in which the application is registered. Its credential is never shown to another cloud's Entra.
+    #[serde(default)]
+    pub cloud: Cloud,
+    /// The multi-tenant application's client id.
+    pub client_id: ClientId,
+    /// How the application proves itself.
+    pub credential: CredentialConfig,
+    /// The applications that stand for Keyferry in other clouds. One for each cloud at most.
+    #[serde(default)]
+    pub other_clouds: Vec<Registration>,
+    /// A PEM file of certificates to trust besides the operating system's.
+    #[serde(default)]
+    pub extra_roots_file: Option<PathBuf>,
+    /// The same, inline.
+    #[serde(default)]
+    pub extra_roots_pem: Option<String>,
+    /// Where hosts really are: a name, which stands for itself and for everything below it, to an address. The longest
+    /// name wins. Certificates are checked against the host's own name all the same.
+    #[serde(default)]
+    pub overrides: BTreeMap<String, SocketAddr>,
+    /// How long to wait.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// How often to try.
+    #[serde(default)]
+    pub retries: Retries,
+    /// The longest that an access token is used, however long Entra lets it live. A customer that removes our principal
+    /// is obeyed within this time at the latest.
+    #[serde(
+        default = "default_token_max_age",
+        rename = "token_max_age_seconds",
+        with = "seconds"
+    )]
+    pub token_max_age: Duration,
+}
+
+/// An application in one cloud.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The application's client id there.
+    pub client_id: ClientId,
+    /// How it proves itself there.
+    pub credential: CredentialConfig,
+}
+
+/// An application's client id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(pub Uuid);
+
+/// How the application proves itself to Entra. Files are read anew for every token, so what is rotated on disk is in use
+/// with the next token.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "CredentialText")]
+pub enum CredentialConfig {
+    /// A client secret in the configuration.
+    Secret(ClientSecret),
+    /// A client secret in a file; white space around it is not part of it.
+    SecretFile(PathBuf),
+    /// A certificate that is registered with the application; its key signs an assertion for every token.
+    Certificate {
+        /// PEM: the certificate.
+        certificate_file: PathBuf,
+        /// PEM: its RSA private key, PKCS#8 or PKCS#1.
+        key_file: PathBuf,
+    },
+    /// A federated credential whose assertion a platform keeps in a file: Kubernetes' workload identity.
+    WorkloadIdentity {
+        /// The file that holds the JWT.
+        token_file: PathBuf,
+    },
+    /// A federated credential whose assertion is a managed identity's token.
+    ManagedIdentity {
+        /// The client id of a user-assigned identity; the system-assigned one if absent.
+        identity: Option<ClientId>,
+    },
+}
+
+/// A client secret. Wiped when dropped, never shown.
+#[derive(Clone)]
+pub struct ClientSecret(Zeroizing<String>);
+
+/// How long to wait for the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// For a connection, TLS included.
+    #[serde(rename = "connect_seconds", with = "seconds")]
+    pub connect: Duration,
+    /// For one exchange: connection, request and the whole answer.
+    #[serde(rename = "try_seconds", with = "seconds")]
+    pub per_try: Duration,
+    /// For an operation with all its tries and the token it needs.
+    #[serde(rename = "total_seconds", with = "seconds")]
+    pub total: Duration,
+}
+
+/// How often to try what failed and may be over in a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retries {
+    /// Tries in all, the first one included. At least 1.
+    pub attempts: u32,
+    /// The pause after the first try; each further one doubles it. Between half of it and all of it is waited.
+    #[serde(rename = "base_seconds", with = "seconds")]
+    pub base: Duration,
+    /// The longest pause of our own choosing.
+    #[serde(rename = "cap_seconds", with = "seconds")]
+    pub cap: Duration,
+    /// The longest `Retry-After` that is waited for. When asked for more we give up and pass it on.
+    #[serde(rename = "retry_after_cap_seconds", with = "seconds")]
+    pub retry_after_cap: Duration,
+}
+
+impl AzureConfig {
+    /// The public cloud, with that application, and defaults for all else.
+    #[must_use]
+    pub fn new(client_id: ClientId, credential: CredentialConfig) -> Self {
+        Self {
+            cloud: Cloud::Public,
+            client_id,
+            credential,
+            other_clouds: Vec::new(),
+            extra_roots_file: None,
+            extra_roots_pem: None,
+            overrides: BTreeMap::new(),
+            timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            token_max_age: default_token_max_age(),
+        }
+    }
+}
+
+impl ClientSecret {
+    /// Takes a secret.
+    #[must_use]
+    pub fn new(secret: String) -> Self {
+        Self(Zeroizing::new(secret))
+    }
+
+    /// The secret, for the one call that needs it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret(…)")
+    }
+}
+
+impl Default for Timeouts {
+    /// 3 seconds to connect, 8 for a try, 20 in all.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            per_try: Duration::from_secs(8),
+            total: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Default for Retries {
+    /// Four tries with pauses of up to 0.5, 1 and 2 seconds; a `Retry-After` of up to 10 seconds is waited for.
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(4),
+            retry_after_cap: Duration::from_secs(10),
+        }
+    }
+}
+
+fn default_token_max_age() -> Duration {
+    Duration::from_mins(45)
+}
+
+/// A credential as it is written.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+enum CredentialText {
+    ClientSecret {
+        secret: Option<String>,
+        secret_file: Option<PathBuf>,
+    },
+    Certificate {
+        certificate_file: PathBuf,
+        key_file: PathBuf,
+    },
+    WorkloadIdentity {
+        token_file: PathBuf,
+    },
+    ManagedIdentity {
+        identity: Option<ClientId>,
+    },
+}
+
+impl TryFrom<CredentialText> for CredentialConfig {
+    type Error = &'static str;
+
+    fn try_from(text: CredentialText) -> Result<Self, Self::Error> {
+        Ok(match text {
+            CredentialText::ClientSecret {
+                secret: Some(secret),
+                secret_file: None,
+            } => Self::Secret(ClientSecret::new(secret)),
+            CredentialText::ClientSecret {
+                secret: None,
+                secret_file: Some(file),
+            } => Self::SecretFile(file),
+            CredentialText::ClientSecret { .. } => return Err("exactly one of secret and secret_file is needed"),
+            CredentialText::Certificate {
+                certificate_file,
+                key_file,
+            } => Self::Certificate {
+                certificate_file,
+                key_file,
+            },
+            CredentialText::WorkloadIdentity { token_file } => Self::WorkloadIdentity { token_file },
+            CredentialText::ManagedIdentity { identity } => Self::ManagedIdentity { identity },
+        })
+    }
+}
+
+/// Why a configuration was refused. The text is for whoever wrote it, and holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that is named cannot be read.
+    #[error("{} cannot be read", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file or an inline text does not hold what it should.
+    #[error("{0} does not hold {1}")]
+    Content(String, &'static str),
+    /// A limit that lets nothing through.
+    #[error("azure: {0} must be more than zero")]
+    Zero(&'static str),
+    /// Two applications for one cloud.
+    #[error("azure: two applications for one cloud")]
+    CloudTwice,
+    /// A name that no host can have.
+    #[error("azure: `{0}` in overrides is not a host name or a suffix of one")]
+    Override(String),
+    /// The operating system's trusted certificates cannot be had, or TLS cannot be set up.
+    #[error("azure: the HTTPS client cannot be set up")]
+    Client(#[source] reqwest::Error),
+    /// The managed identity cannot be used here.
+    #[error("azure: there is no managed identity that can be used here")]
+    ManagedIdentity,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: &str = "client_id = \"11111111-1111-4111-8111-111111111111\"\n";
+
+    fn parse(text: &str) -> Result<AzureConfig, toml::de::Error> {
+        toml::from_str(&format!("{CLIENT}{text}"))
+    }
+
+    #[test]
+    fn every_credential_can_be_written() {
+        let read = |text: &str| parse(&format!("credential = {text}")).unwrap().credential;
+        let secret = read(r#"{ type = "client-secret", secret = "planted" }"#);
+        assert!(matches!(secret, CredentialConfig::Secret(secret) if secret.expose() == "planted"));
+        let file = read(r#"{ type = "client-secret", secret_file = "/run/secret" }"#);
+        assert!(matches!(file, CredentialConfig::SecretFile(path) if path == PathBuf::from("/run/secret")));
+        let certificate = read(r#"{ type = "certificate", certificate_file = "c.pem", key_file = "k.pem" }"#);
+        assert!(matches!(certificate, CredentialConfig::Certificate { .. }));
+        let workload = read(r#"{ type = "workload-identity", token_file = "/var/run/token" }"#);
+        assert!(matches!(workload, CredentialConfig::WorkloadIdentity { .. }));
+        let managed = read(r#"{ type = "managed-identity" }"#);
+        assert!(matches!(managed, CredentialConfig::ManagedIdentity { identity: None }));
+    }
+
+    #[test]
+    fn a_secret_is_given_in_exactly_one_way() {
+        for credential in [
+            r#"{ type = "client-secret" }"#,
+            r#"{ type = "client-secret", secret = "a", secret_file = "b" }"#,
+        ] {
+            let error = parse(&format!("credential = {credential}")).unwrap_err().to_string();
+            assert!(error.contains("exactly one of secret and secret_file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused() {
+        let credential = "credential = { type = \"managed-identity\" }\n";
+        assert!(parse(&format!("{credential}tenant = 1")).is_err());
+        assert!(parse(&format!("{credential}timeouts = {{ idle_seconds = 1 }}")).is_err());
+        assert!(parse("credential = { type = \"managed-identity\", secret = \"x\" }").is_err());
+        assert!(parse("credential = { type = \"password\", secret = \"x\" }").is_err());
+    }
+
+    #[test]
+    fn durations_are_seconds_and_may_be_fractions() {
+        let config = parse(
+            "credential = { type = \"managed-identity\" }\ntoken_max_age_seconds = 600\n[timeouts]\ntry_seconds = 0.25",
+        )
+        .unwrap();
+        assert_eq!(config.token_max_age, Duration::from_mins(10));
+        assert_eq!(config.timeouts.per_try, Duration::from_millis(250));
+        assert_eq!(config.timeouts.total, Timeouts::default().total);
+        assert!(parse("credential = { type = \"managed-identity\" }\ntoken_max_age_seconds = -1").is_err());
+    }
+
+    #[test]
+    fn a_secret_does_not_show_in_a_debug_print() {
+        let config = parse(r#"credential = { type = "client-secret", secret = "planted" }"#).unwrap();
+        assert!(!format!("{config:?}").contains("planted"));
+    }
+}
