@@ -85,6 +85,11 @@ impl Payload {
 }
 
 impl JsonPayload {
+    /// The body as it came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.bytes.expose()
+    }
+
     /// Reads the body as JSON, borrowing from it.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         self.0.parse()
@@ -105,8 +110,13 @@ impl FromRequest<App> for JsonPayload {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         match Media::of(request.headers())? {
-            Media::Json => read(request.into_body(), Media::Json, app.body_limits()).await.map(Self),
-            Media::Octets => Err(Problem::because(Kind::UnsupportedMediaType, "This operation takes `application/json` only.")),
+            Media::Json => read(request.into_body(), Media::Json, app.body_limits())
+                .await
+                .map(Self),
+            Media::Octets => Err(Problem::because(
+                Kind::UnsupportedMediaType,
+                "This operation takes `application/json` only.",
+            )),
         }
     }
 }
@@ -119,8 +129,15 @@ impl Media {
             return Err(unsupported());
         }
         let mut named = headers.get_all(header::CONTENT_TYPE).iter();
-        let (Some(only), None) = (named.next(), named.next()) else { return Err(unsupported()) };
-        let essence = only.as_bytes().split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+        let (Some(only), None) = (named.next(), named.next()) else {
+            return Err(unsupported());
+        };
+        let essence = only
+            .as_bytes()
+            .split(|&b| b == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
         if essence.eq_ignore_ascii_case(b"application/json") {
             Ok(Self::Json)
         } else if essence.eq_ignore_ascii_case(b"application/octet-stream") {
@@ -140,7 +157,13 @@ async fn read(body: Body, media: Media, limits: &BodyLimits) -> Result<Payload, 
     }
     // A body of unknown length is counted as it grows; one that announces its length is counted at once.
     let announced = usize::try_from(hint.lower()).unwrap_or(usize::MAX);
-    let reader = Reader { media, most, budget: &limits.budget, held: Vec::new(), admitted: None };
+    let reader = Reader {
+        media,
+        most,
+        budget: &limits.budget,
+        held: Vec::new(),
+        admitted: None,
+    };
     match tokio::time::timeout(limits.timeout, reader.read(body, announced)).await {
         Ok(payload) => payload,
         Err(_) => Err(Problem::new(Kind::BodyTimeout)),
@@ -168,7 +191,11 @@ impl Reader<'_> {
             }
             self.append(data)?;
         }
-        Ok(Payload { media: self.media, bytes: SecretBytes::new(std::mem::take(&mut self.held)), admitted: self.admitted.take() })
+        Ok(Payload {
+            media: self.media,
+            bytes: SecretBytes::new(std::mem::take(&mut self.held)),
+            admitted: self.admitted.take(),
+        })
     }
 
     /// Keeps more of the body. A buffer that must grow is wiped before it is given back.
@@ -215,7 +242,10 @@ fn too_large(media: Media, most: usize) -> Problem {
         Media::Json => "application/json",
         Media::Octets => "application/octet-stream",
     };
-    Problem::because(Kind::BodyTooLarge, format!("A body of `{media}` has at most {most} bytes."))
+    Problem::because(
+        Kind::BodyTooLarge,
+        format!("A body of `{media}` has at most {most} bytes."),
+    )
 }
 
 /// Bodies up to this many bytes are not counted: their number is bounded by that of concurrent requests.

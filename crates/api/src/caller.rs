@@ -132,7 +132,9 @@ impl Role {
 impl Roles {
     /// The roles of those names; names of nothing here are none of our business.
     fn named(names: &[String]) -> Self {
-        let known = Role::ALL.into_iter().filter(|role| names.iter().any(|name| name == role.name()));
+        let known = Role::ALL
+            .into_iter()
+            .filter(|role| names.iter().any(|name| name == role.name()));
         Self(known.fold(0, |all, role| all | role as u8))
     }
 
@@ -154,7 +156,10 @@ impl Callers {
             audiences: config.audiences.clone(),
             leeway: config.leeway.try_into().unwrap_or(time::Duration::ZERO),
             confined: confined.collect(),
-            verified: Cache::builder().max_capacity(config.tokens).time_to_live(config.token_ttl).build(),
+            verified: Cache::builder()
+                .max_capacity(config.tokens)
+                .time_to_live(config.token_ttl)
+                .build(),
             clock,
             counts: Counts::default(),
         }
@@ -192,7 +197,11 @@ impl Callers {
             return Err(Problem::new(Kind::TokenExpired));
         }
         let verified = self.verify(token, now).await;
-        let count = if verified.is_ok() { &self.counts.verified } else { &self.counts.refused };
+        let count = if verified.is_ok() {
+            &self.counts.verified
+        } else {
+            &self.counts.refused
+        };
         count.fetch_add(1, Relaxed);
         let caller = Arc::new(verified?);
         self.verified.insert(hash, Arc::clone(&caller));
@@ -237,7 +246,10 @@ fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
     if all.next().is_some() {
         return Err(token::not_accepted());
     }
-    let (scheme, token) = value.as_bytes().split_at_checked(SCHEME.len()).ok_or_else(token::not_accepted)?;
+    let (scheme, token) = value
+        .as_bytes()
+        .split_at_checked(SCHEME.len())
+        .ok_or_else(token::not_accepted)?;
     if !scheme.eq_ignore_ascii_case(SCHEME) || token.len() > MAX_TOKEN {
         return Err(token::not_accepted());
     }

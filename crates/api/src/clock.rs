@@ -5,6 +5,9 @@ pub use keyferry_registry::Clock;
 /// The system's clock.
 #[must_use]
 pub fn system() -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock in this crate")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one reader of the system's clock in this crate"
+    )]
     time::OffsetDateTime::now_utc
 }

@@ -35,9 +35,12 @@ pub(crate) struct Answer {
 impl Encoded<'_> {
     /// The bytes, where they are no secret. `field` names them in a refusal.
     pub(crate) fn bytes(self, field: &str) -> Result<Vec<u8>, Problem> {
-        URL_SAFE_NO_PAD
-            .decode_to_vec(self.0)
-            .map_err(|_| Problem::because(Kind::MalformedRequest, format!("`{field}` is not base64url without padding.")))
+        URL_SAFE_NO_PAD.decode_to_vec(self.0).map_err(|_| {
+            Problem::because(
+                Kind::MalformedRequest,
+                format!("`{field}` is not base64url without padding."),
+            )
+        })
     }
 
     /// The bytes, where they are a secret: wiped when dropped.
@@ -68,12 +71,20 @@ impl ContextMap {
 impl Answer {
     /// What sealing answers.
     pub(crate) fn sealed(field: &'static str, sealed: Sealed) -> Self {
-        Self { secret: None, envelope: Some((field, sealed.envelope)), kek: sealed.kek }
+        Self {
+            secret: None,
+            envelope: Some((field, sealed.envelope)),
+            kek: sealed.kek,
+        }
     }
 
     /// What opening answers.
     pub(crate) fn opened(field: &'static str, opened: Opened) -> Self {
-        Self { secret: Some((field, opened.plaintext)), envelope: None, kek: opened.kek }
+        Self {
+            secret: Some((field, opened.plaintext)),
+            envelope: None,
+            kek: opened.kek,
+        }
     }
 
     /// The same, with a secret beside it.
@@ -92,7 +103,10 @@ impl Answer {
     /// At least as many bytes as the JSON takes, so that no secret is left behind by a buffer that had to grow.
     pub(crate) fn json_len(&self) -> usize {
         let secret = self.secret.as_ref().map_or(0, |(_, secret)| encoded_len(secret.len()));
-        let envelope = self.envelope.as_ref().map_or(0, |(_, envelope)| encoded_len(envelope.len()));
+        let envelope = self
+            .envelope
+            .as_ref()
+            .map_or(0, |(_, envelope)| encoded_len(envelope.len()));
         secret + envelope + FRAME
     }
 
@@ -112,16 +126,6 @@ impl Answer {
         out.push(b'/');
         out.extend_from_slice(self.kek.version.as_str().as_bytes());
         out.extend_from_slice(b"\"}");
-    }
-
-    /// The one field of bytes, for an answer that is an octet stream, and the KEK.
-    pub(crate) fn into_octets(self) -> (SecretBytes, KekId) {
-        let bytes = match (self.secret, self.envelope) {
-            (Some((_, secret)), _) => secret,
-            (None, Some((_, envelope))) => SecretBytes::new(envelope),
-            (None, None) => SecretBytes::new(Vec::new()),
-        };
-        (bytes, self.kek)
     }
 }
 
@@ -151,7 +155,11 @@ fn harmless(message: &str) -> Cow<'_, str> {
     if message.starts_with("missing field `") || message.starts_with("duplicate field `") {
         return Cow::Borrowed(message);
     }
-    let what = if message.starts_with("unknown field") { "Unknown field" } else { "Unacceptable value" };
+    let what = if message.starts_with("unknown field") {
+        "Unknown field"
+    } else {
+        "Unacceptable value"
+    };
     match message.rsplit_once(", expected ") {
         Some((_, expected)) => Cow::Owned(format!("{what}, expected {expected},")),
         None => Cow::Borrowed(what),
@@ -254,7 +262,11 @@ mod tests {
 
     #[test]
     fn bytes_are_read_in_one_spelling_only() {
-        for (text, bytes) in [("", Some(&b""[..])), ("_-8", Some(&[0xff, 0xef])), ("Zm9v", Some(b"foo"))] {
+        for (text, bytes) in [
+            ("", Some(&b""[..])),
+            ("_-8", Some(&[0xff, 0xef])),
+            ("Zm9v", Some(b"foo")),
+        ] {
             assert_eq!(Encoded(text).bytes("x").ok().as_deref(), bytes, "{text}");
         }
         for text in ["/+8", "Zg==", "Zh", "Z", "Zm9v\n", " Zm9v", "Zm 9v", "Zm9v=", "é"] {
@@ -318,7 +330,10 @@ mod tests {
         };
         let key_id = kek.to_string();
         for len in [0, 1, 2, 3, 1000] {
-            let sealed = Sealed { envelope: vec![0xfb; len], kek: kek.clone() };
+            let sealed = Sealed {
+                envelope: vec![0xfb; len],
+                kek: kek.clone(),
+            };
             let answer = Answer::sealed("wrapped_key", sealed).with("plaintext", SecretBytes::new(vec![0xff; len]));
             let json = answer.to_json();
             assert!(json.len() <= answer.json_len());

@@ -250,7 +250,11 @@ impl Config {
     /// What no single field's type can say.
     fn checked(self) -> Result<Self, ConfigError> {
         let http = &self.http;
-        require(http.max_concurrent_requests > 0, "http.max_concurrent_requests", "must not be 0")?;
+        require(
+            http.max_concurrent_requests > 0,
+            "http.max_concurrent_requests",
+            "must not be 0",
+        )?;
         require(http.batch_concurrency > 0, "http.batch_concurrency", "must not be 0")?;
         require(
             http.body_budget_bytes >= http.max_octet_stream_bytes.max(http.max_json_bytes),
@@ -262,14 +266,26 @@ impl Config {
             "http.body_budget_bytes",
             "must be below 4 GiB",
         )?;
-        require(!self.auth.directories.is_empty(), "auth.directories", "must name at least one directory")?;
-        require(!self.auth.audiences.is_empty(), "auth.audiences", "must name at least one audience")?;
+        require(
+            !self.auth.directories.is_empty(),
+            "auth.directories",
+            "must name at least one directory",
+        )?;
+        require(
+            !self.auth.audiences.is_empty(),
+            "auth.audiences",
+            "must name at least one audience",
+        )?;
         require(
             self.auth.authority.scheme() == "https" && self.auth.authority.path() == "/",
             "auth.authority",
             "must be an https address without a path",
         )?;
-        require(!self.auth.keys_refresh.is_zero(), "auth.keys_refresh_seconds", "must not be 0")?;
+        require(
+            !self.auth.keys_refresh.is_zero(),
+            "auth.keys_refresh_seconds",
+            "must not be 0",
+        )?;
         require(
             (0.0..=1.0).contains(&self.telemetry.trace_ratio),
             "telemetry.trace_ratio",
@@ -346,38 +362,57 @@ impl Default for HttpConfig {
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { data_keys: 100_000, refusals: 10_000, leases: 10_000 }
+        Self {
+            data_keys: 100_000,
+            refusals: 10_000,
+            leases: 10_000,
+        }
     }
 }
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { log: "info".to_owned(), log_format: LogFormat::default(), otlp_endpoint: None, trace_ratio: 0.01 }
+        Self {
+            log: "info".to_owned(),
+            log_format: LogFormat::default(),
+            otlp_endpoint: None,
+            trace_ratio: 0.01,
+        }
     }
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { deletion_window: Duration::from_hours(7 * 24) }
+        Self {
+            deletion_window: Duration::from_hours(7 * 24),
+        }
     }
 }
 
 fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
-    read(path)?.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
-        path: path.to_owned(),
-        message: error.message().to_owned(),
-    })
+    read(path)?
+        .parse()
+        .map_err(|error: toml::de::Error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: error.message().to_owned(),
+        })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn require(holds: bool, field: &str, message: &str) -> Result<(), ConfigError> {
     if holds {
         return Ok(());
     }
-    Err(ConfigError::Field { field: field.to_owned(), message: message.to_owned() })
+    Err(ConfigError::Field {
+        field: field.to_owned(),
+        message: message.to_owned(),
+    })
 }
 
 fn slugs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Slug>, D::Error> {

@@ -80,7 +80,9 @@ pub(crate) async fn handle(State(app): State<App>, request: Request, next: Next)
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id);
     // Whatever is answered may be a secret: it is for nobody to keep, and for no browser to interpret.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -102,11 +104,15 @@ impl Edge {
             problem = tracing::field::Empty,
         );
         tracing_context::adopt(&span, request.headers());
-        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+        let answer = AssertUnwindSafe(next.run(request))
+            .catch_unwind()
+            .instrument(span.clone());
         let response = match tokio::time::timeout(self.deadline, answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(_panic)) => Problem::new(Kind::Internal).into_response(),
-            Err(_elapsed) => Problem::new(Kind::DeadlineExceeded).retry_after(SHORT_WAIT).into_response(),
+            Err(_elapsed) => Problem::new(Kind::DeadlineExceeded)
+                .retry_after(SHORT_WAIT)
+                .into_response(),
         };
         span.record("http.response.status_code", response.status().as_u16());
         if let Some(problem) = response.extensions().get::<Problem>() {
@@ -117,8 +123,13 @@ impl Edge {
 
     /// Writes and logs the problem, if the answer is one.
     fn finish(&self, mut response: Response, operation: Operation, id: &HeaderValue) -> (Response, Outcome) {
-        let problem = response.extensions_mut().remove::<Problem>().or_else(|| unnamed(&response));
-        let Some(problem) = problem else { return (response, Outcome::Ok) };
+        let problem = response
+            .extensions_mut()
+            .remove::<Problem>()
+            .or_else(|| unnamed(&response));
+        let Some(problem) = problem else {
+            return (response, Outcome::Ok);
+        };
         let id = id.to_str().unwrap_or_default();
         self.metrics.count_problem(problem.kind());
         log(&problem, operation, id);
@@ -133,29 +144,37 @@ fn unnamed(response: &Response) -> Option<Problem> {
         StatusCode::NOT_FOUND => Kind::RouteNotFound,
         StatusCode::METHOD_NOT_ALLOWED => Kind::MethodNotAllowed,
         _ if status.is_client_error() => Kind::MalformedRequest,
-        _ if status.is_server_error() && !response.extensions().get::<IsHealth>().is_some() => Kind::Internal,
+        _ if status.is_server_error() => Kind::Internal,
         _ => return None,
     };
     Some(Problem::new(kind).allowing(response.headers().get(header::ALLOW).cloned()))
 }
 
-/// Marks the answer of a health check, which is no problem even if it says no.
-#[derive(Clone, Copy)]
-pub(crate) struct IsHealth;
-
 /// A failure is logged once, here: ours loudest, a caller's only if somebody looks.
 fn log(problem: &Problem, operation: Operation, request_id: &str) {
     let kind = problem.kind();
     let tenant = problem.tenant().map(tracing::field::display);
-    let upstream_code = problem.upstream().and_then(|said| said.code.as_deref());
-    let upstream_request_id = problem.upstream().and_then(|said| said.request_id.as_deref());
+    let upstream = problem.upstream();
+    let upstream_code = upstream.and_then(|said| said.code.as_deref());
+    let upstream_request_id = upstream.and_then(|said| said.request_id.as_deref());
     let (operation, problem) = (operation.name(), kind.slug());
     macro_rules! event {
         ($level:ident) => {
-            tracing::$level!(problem, operation, request_id, tenant, upstream_code, upstream_request_id, "request failed")
+            tracing::$level!(
+                problem,
+                operation,
+                request_id,
+                tenant,
+                upstream_code,
+                upstream_request_id,
+                "request failed"
+            )
         };
     }
+    // What a vault said is logged where it is learnt; what comes in floods is counted only.
+    let told_or_many = matches!(kind, Kind::Overloaded | Kind::BodyBudgetExhausted) || upstream.is_some();
     match kind.fault() {
+        _ if told_or_many => event!(debug),
         Fault::Service => event!(error),
         Fault::Unavailable => event!(warn),
         Fault::Customer => event!(info),

@@ -24,7 +24,10 @@ pub(crate) async fn seal(
     plaintext: SecretBytes,
 ) -> Result<Sealed, Problem> {
     if plaintext.len() <= LIGHT {
-        return Ok(app.sealer().seal(&tenant.keys, content, &context, plaintext.expose()).await?);
+        return Ok(app
+            .sealer()
+            .seal(&tenant.keys, content, &context, plaintext.expose())
+            .await?);
     }
     let (sealer, keys) = (Arc::clone(app.sealer()), tenant.keys.clone());
     elsewhere(async move { sealer.seal(&keys, content, &context, plaintext.expose()).await }).await
@@ -39,7 +42,10 @@ pub(crate) async fn open(
     envelope: SecretBytes,
 ) -> Result<Opened, Problem> {
     if envelope.len() <= LIGHT {
-        return Ok(app.sealer().open(&tenant.keys, content, &context, envelope.expose()).await?);
+        return Ok(app
+            .sealer()
+            .open(&tenant.keys, content, &context, envelope.expose())
+            .await?);
     }
     let (sealer, keys) = (Arc::clone(app.sealer()), tenant.keys.clone());
     elsewhere(async move { sealer.open(&keys, content, &context, envelope.expose()).await }).await

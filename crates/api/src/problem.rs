@@ -109,7 +109,14 @@ impl Problem {
 
     /// The problem as a JSON object.
     pub(crate) fn to_json(&self, request_id: Option<&str>) -> Vec<u8> {
-        let Particulars { kind, detail, retry_after, upstream, errors, .. } = &*self.0;
+        let Particulars {
+            kind,
+            detail,
+            retry_after,
+            upstream,
+            errors,
+            ..
+        } = &*self.0;
         let document = Document {
             r#type: Kind::url(*kind),
             title: kind.title(),
@@ -193,7 +200,10 @@ pub(crate) struct Upstream<'a> {
 impl<'a> Upstream<'a> {
     fn of(evidence: &'a Evidence) -> Option<Self> {
         let said = evidence.code.is_some() || evidence.request_id.is_some();
-        said.then_some(Self { code: evidence.code.as_deref(), request_id: evidence.request_id.as_deref() })
+        said.then_some(Self {
+            code: evidence.code.as_deref(),
+            request_id: evidence.request_id.as_deref(),
+        })
     }
 }
 
@@ -218,6 +228,24 @@ impl From<VaultError> for Problem {
         problem.0.retry_after = error.retry_after().or(helps.then_some(SHORT_WAIT));
         problem.0.upstream = Some(error.evidence().clone());
         problem
+    }
+}
+
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Self {
+        match &error {
+            RegistryError::Unavailable(cause) => tracing::warn!(%cause, "the registry's database does not answer"),
+            RegistryError::Migration(cause) => tracing::error!(%cause, "the registry cannot be migrated"),
+            RegistryError::Corrupt(what) => tracing::error!(what, "the registry holds a row that is no tenant"),
+            RegistryError::Conflict | RegistryError::SlugTaken | RegistryError::IdempotencyMismatch => {}
+        }
+        match error {
+            RegistryError::Unavailable(_) => Self::new(Kind::RegistryUnavailable).retry_after(SHORT_WAIT),
+            RegistryError::Conflict => Self::new(Kind::PreconditionFailed),
+            RegistryError::SlugTaken => Self::new(Kind::SlugTaken),
+            RegistryError::IdempotencyMismatch => Self::new(Kind::IdempotencyKeyReused),
+            RegistryError::Corrupt(_) | RegistryError::Migration(_) => Self::new(Kind::RegistryCorrupt),
+        }
     }
 }
 

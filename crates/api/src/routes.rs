@@ -57,19 +57,32 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 /// Does an operation once, for the request that `payload` holds.
-async fn once<'a, O: Operation>(app: &'a App, tenant: &'a Tenant, request: O::Request<'a>) -> Result<Response, Problem> {
-    let answer = O::run(app, tenant, request).await.map_err(|problem| problem.concerning(tenant.keys.tenant))?;
+async fn once<'a, O: Operation>(
+    app: &'a App,
+    tenant: &'a Tenant,
+    request: O::Request<'a>,
+) -> Result<Response, Problem> {
+    let answer = O::run(app, tenant, request)
+        .await
+        .map_err(|problem| problem.concerning(tenant.keys.tenant))?;
     Ok(json(answer.to_json()))
 }
 
 /// An answer of JSON that is wiped once it is sent.
 fn json(text: SecretBytes) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], wiped(text)).into_response()
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        wiped(text),
+    )
+        .into_response()
 }
 
 /// An answer that is an octet stream, wiped once it is sent, with the KEK in a header.
 fn octets(bytes: SecretBytes, kek: &KekId) -> Response {
-    let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let content_type = (
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     let mut response = ([content_type], wiped(bytes)).into_response();
     if let Ok(kek) = HeaderValue::try_from(kek.to_string()) {
         response.headers_mut().insert(KEY_ID, kek);

@@ -16,10 +16,7 @@ use opentelemetry_sdk::{
 use tracing_subscriber::{EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::metrics::Metrics;
-pub(crate) use self::{
-    metrics::Outcome,
-    operation::Operation,
-};
+pub(crate) use self::{metrics::Outcome, operation::Operation};
 use crate::config::{LogFormat, TelemetryConfig};
 
 /// Why telemetry could not be set up.
@@ -67,7 +64,9 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let traces = traces(config)?;
     let exported = traces.as_ref().map(|provider| {
         let tracer = provider.tracer("keyferry");
-        tracing_opentelemetry::layer().with_tracer(tracer).with_filter(spans_of_ours())
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_filter(spans_of_ours())
     });
     tracing_subscriber::registry().with(lines).with(exported).try_init()?;
     Ok(Telemetry { traces })
@@ -77,12 +76,19 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
 fn spans_of_ours() -> Targets {
     ["keyferry_api", "keyferry_azure", "keyferry_crypto", "keyferry_registry"]
         .into_iter()
-        .fold(Targets::new(), |all, target| all.with_target(target, tracing::Level::DEBUG))
+        .fold(Targets::new(), |all, target| {
+            all.with_target(target, tracing::Level::DEBUG)
+        })
 }
 
 fn traces(config: &TelemetryConfig) -> Result<Option<SdkTracerProvider>, TelemetryError> {
-    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint.as_str()).build()?;
+    let Some(endpoint) = &config.otlp_endpoint else {
+        return Ok(None);
+    };
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint.as_str())
+        .build()?;
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_ratio)));
     let provider = SdkTracerProvider::builder()
         .with_resource(resource())

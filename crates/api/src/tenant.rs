@@ -54,7 +54,10 @@ impl<P: Purpose> FromRequestParts<App> for ActiveTenant<P> {
         let tenant = app.registry().tenant(&slug).await?.ok_or_else(unknown)?;
         tracing::Span::current().record("tenant.id", tracing::field::display(tenant.keys.tenant));
         match tenant.status {
-            TenantStatus::Active => Ok(Self { tenant, purpose: PhantomData }),
+            TenantStatus::Active => Ok(Self {
+                tenant,
+                purpose: PhantomData,
+            }),
             TenantStatus::Suspended => Err(Problem::new(Kind::TenantSuspended).concerning(tenant.keys.tenant)),
             TenantStatus::Deleting { .. } => Err(Problem::new(Kind::TenantDeleting).concerning(tenant.keys.tenant)),
         }
@@ -63,10 +66,16 @@ impl<P: Purpose> FromRequestParts<App> for ActiveTenant<P> {
 
 /// The slug in the path, if that tenant may exist for this caller. A slug that cannot be one is as unknown as any other.
 pub(crate) async fn slug(parts: &mut Parts, app: &App, caller: &Caller) -> Result<Slug, Problem> {
-    let parameters = RawPathParams::from_request_parts(parts, app).await.map_err(|_| unknown())?;
+    let parameters = RawPathParams::from_request_parts(parts, app)
+        .await
+        .map_err(|_| unknown())?;
     let named = parameters.iter().find(|(name, _)| *name == "tenant");
     let slug: Slug = named.and_then(|(_, text)| text.parse().ok()).ok_or_else(unknown)?;
-    if caller.may_serve(&slug) { Ok(slug) } else { Err(unknown()) }
+    if caller.may_serve(&slug) {
+        Ok(slug)
+    } else {
+        Err(unknown())
+    }
 }
 
 /// The same for tenants that do not exist and for tenants that are not this caller's.

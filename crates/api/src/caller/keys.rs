@@ -57,9 +57,22 @@ impl Directories {
             let authority = config.authority.clone();
             let issuer = format!("{authority}{id}/v2.0");
             let (keys, asked) = (ArcSwapOption::empty(), Mutex::new(None));
-            (id, Directory { id, issuer, authority, http: http.clone(), keys, asked })
+            (
+                id,
+                Directory {
+                    id,
+                    issuer,
+                    authority,
+                    http: http.clone(),
+                    keys,
+                    asked,
+                },
+            )
         };
-        Self { all: config.directories.iter().map(directory).collect(), refresh: config.keys_refresh }
+        Self {
+            all: config.directories.iter().map(directory).collect(),
+            refresh: config.keys_refresh,
+        }
     }
 
     pub(super) fn get(&self, id: DirectoryId) -> Option<&Directory> {
@@ -97,9 +110,17 @@ impl Directory {
         if asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN) {
             *asked = Some(Instant::now());
             let fetched = self.fetch_and_log().await;
-            return if fetched { self.known(kid).ok_or_else(super::token::not_accepted) } else { Err(unavailable()) };
+            return if fetched {
+                self.known(kid).ok_or_else(super::token::not_accepted)
+            } else {
+                Err(unavailable())
+            };
         }
-        Err(if self.keys.load().is_some() { super::token::not_accepted() } else { unavailable() })
+        Err(if self.keys.load().is_some() {
+            super::token::not_accepted()
+        } else {
+            unavailable()
+        })
     }
 
     fn known(&self, kid: &str) -> Option<Arc<DecodingKey>> {
@@ -144,7 +165,11 @@ impl Directory {
         }
         let set: KeySet = self.get(document.jwks_uri.as_str()).await?;
         let keys: Keys = set.keys.into_iter().take(MAX_KEYS).filter_map(Jwk::decode).collect();
-        if keys.is_empty() { Err(FetchError::NoKeys) } else { Ok(keys) }
+        if keys.is_empty() {
+            Err(FetchError::NoKeys)
+        } else {
+            Ok(keys)
+        }
     }
 
     async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, FetchError> {

@@ -29,7 +29,10 @@ struct Unverified {
 /// Which directory's which key a token claims to be signed with. Nothing more is taken from an unverified token.
 pub(super) fn unverified(token: &[u8]) -> Result<(DirectoryId, String), Problem> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| not_accepted())?;
-    let kid = header.kid.filter(|_| header.alg == Algorithm::RS256).ok_or_else(not_accepted)?;
+    let kid = header
+        .kid
+        .filter(|_| header.alg == Algorithm::RS256)
+        .ok_or_else(not_accepted)?;
     let claims: Unverified = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| not_accepted())?;
     Ok((claims.tid, kid))
 }
@@ -50,8 +53,14 @@ impl Claims {
         // The library would read the system's clock; `valid_until` takes the time that is passed in.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let claims = jsonwebtoken::decode::<Self>(token, key, &validation).map_err(|_| not_accepted())?.claims;
-        if claims.tid == directory { Ok(claims) } else { Err(not_accepted()) }
+        let claims = jsonwebtoken::decode::<Self>(token, key, &validation)
+            .map_err(|_| not_accepted())?
+            .claims;
+        if claims.tid == directory {
+            Ok(claims)
+        } else {
+            Err(not_accepted())
+        }
     }
 
     /// Until when the token is good, if it is good now.

@@ -16,7 +16,10 @@ fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError>
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keyferry.toml");
     fs::write(&path, text).unwrap();
-    let environment: BTreeMap<_, _> = environment.iter().map(|&(name, value)| (name.into(), value.into())).collect();
+    let environment: BTreeMap<_, _> = environment
+        .iter()
+        .map(|&(name, value)| (name.into(), value.into()))
+        .collect();
     Config::load(Some(&path), environment.into_iter())
 }
 
@@ -39,7 +42,10 @@ fn the_environment_has_the_last_word() {
         ("KEYFERRY_HTTP__LISTEN", "0.0.0.0:80"),
         ("KEYFERRY_HTTP__BATCH_CONCURRENCY", "7"),
         ("KEYFERRY_AUTH__AUDIENCES", r#"["api://one", "api://two"]"#),
-        ("KEYFERRY_AUTH__CALLERS", r#"[{application = "33333333-3333-4333-8333-333333333333", tenants = ["acme"]}]"#),
+        (
+            "KEYFERRY_AUTH__CALLERS",
+            r#"[{application = "33333333-3333-4333-8333-333333333333", tenants = ["acme"]}]"#,
+        ),
         ("KEYFERRY_TELEMETRY__LOG", "debug"),
         ("KEYFERRY_TOKEN", "the command's, not the configuration's"),
         ("PATH", "/bin"),
@@ -54,7 +60,13 @@ fn the_environment_has_the_last_word() {
 
 #[test]
 fn text_that_looks_like_a_number_can_be_quoted() {
-    assert_eq!(load(MINIMAL, &[("KEYFERRY_TELEMETRY__LOG", "\"5\"")]).unwrap().telemetry.log, "5");
+    assert_eq!(
+        load(MINIMAL, &[("KEYFERRY_TELEMETRY__LOG", "\"5\"")])
+            .unwrap()
+            .telemetry
+            .log,
+        "5"
+    );
 }
 
 #[test]
@@ -63,18 +75,52 @@ fn a_wrong_field_is_named_by_its_path() {
         ("[http]\nlisten = \"nowhere\"", ("", ""), "http.listen: "),
         ("[http]\nport = 1", ("", ""), "http.port: unknown field `port`"),
         ("[http]\nmax_json_bytes = -1", ("", ""), "http.max_json_bytes: "),
-        ("[http]\nmax_concurrent_requests = 0", ("", ""), "http.max_concurrent_requests: must not be 0"),
-        ("[http]\nbody_budget_bytes = 1", ("", ""), "http.body_budget_bytes: must be at least"),
-        ("", ("KEYFERRY_HTTP__DRAIN_DELAY_SECONDS", "soon"), "http.drain_delay_seconds: "),
-        ("", ("KEYFERRY_AUTH__AUTHORITY", "http://login.test"), "auth.authority: must be an https address"),
+        (
+            "[http]\nmax_concurrent_requests = 0",
+            ("", ""),
+            "http.max_concurrent_requests: must not be 0",
+        ),
+        (
+            "[http]\nbody_budget_bytes = 1",
+            ("", ""),
+            "http.body_budget_bytes: must be at least",
+        ),
+        (
+            "",
+            ("KEYFERRY_HTTP__DRAIN_DELAY_SECONDS", "soon"),
+            "http.drain_delay_seconds: ",
+        ),
+        (
+            "",
+            ("KEYFERRY_AUTH__AUTHORITY", "http://login.test"),
+            "auth.authority: must be an https address",
+        ),
         ("", ("KEYFERRY_AUTH__DIRECTORIES", "[]"), "auth.directories: must name"),
-        ("", ("KEYFERRY_AUTH__CALLERS", "[{application = \"33333333-3333-4333-8333-333333333333\", tenants = [\"A\"]}]"), "auth.callers[0].tenants: not a slug"),
+        (
+            "",
+            (
+                "KEYFERRY_AUTH__CALLERS",
+                "[{application = \"33333333-3333-4333-8333-333333333333\", tenants = [\"A\"]}]",
+            ),
+            "auth.callers[0].tenants: not a slug",
+        ),
         ("", ("KEYFERRY_REGISTRY__URL_FILE", "/nowhere"), "registry: exactly one"),
-        ("", ("KEYFERRY_REGISTRY__URL__HOST", "x"), "environment variable KEYFERRY_REGISTRY__URL__HOST: url is not a table"),
-        ("[telemetry]\ntrace_ratio = 2.0", ("", ""), "telemetry.trace_ratio: must be between"),
+        (
+            "",
+            ("KEYFERRY_REGISTRY__URL__HOST", "x"),
+            "environment variable KEYFERRY_REGISTRY__URL__HOST: url is not a table",
+        ),
+        (
+            "[telemetry]\ntrace_ratio = 2.0",
+            ("", ""),
+            "telemetry.trace_ratio: must be between",
+        ),
     ] {
         let refusal = refusal(&format!("{MINIMAL}\n{text}"), &[environment]);
-        assert!(refusal.starts_with(expected), "{refusal:?} should start with {expected:?}");
+        assert!(
+            refusal.starts_with(expected),
+            "{refusal:?} should start with {expected:?}"
+        );
     }
 }
 
@@ -86,13 +132,19 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn neither_the_configuration_nor_a_refusal_shows_a_secret() {
-    let text = MINIMAL.replace("sqlite:/var/lib/keyferry/registry.db", "postgres://keyferry:planted-secret@db/keyferry");
+    let text = MINIMAL.replace(
+        "sqlite:/var/lib/keyferry/registry.db",
+        "postgres://keyferry:planted-secret@db/keyferry",
+    );
     let config = load(&text, &[]).unwrap();
     assert!(!format!("{config:?}").contains("planted-secret"));
     let text = text.replace("[registry]", "[registry]\nurl_file = \"/nowhere\"");
     assert!(!refusal(&text, &[]).contains("planted-secret"));
     let syntax = refusal("[registry]\nurl = \"planted-secret", &[]);
-    assert!(syntax.contains("is not TOML") && !syntax.contains("planted-secret"), "{syntax}");
+    assert!(
+        syntax.contains("is not TOML") && !syntax.contains("planted-secret"),
+        "{syntax}"
+    );
 }
 
 #[test]
@@ -100,7 +152,13 @@ fn the_stores_address_may_be_kept_in_a_file_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("url");
     fs::write(&file, "postgres://keyferry:planted-secret@db/keyferry\n").unwrap();
-    let text = MINIMAL.replace("url = \"sqlite:/var/lib/keyferry/registry.db\"", &format!("url_file = {file:?}"));
+    let text = MINIMAL.replace(
+        "url = \"sqlite:/var/lib/keyferry/registry.db\"",
+        &format!("url_file = {file:?}"),
+    );
     let config = load(&text, &[]).unwrap();
-    assert_eq!(config.registry.url().unwrap().expose(), "postgres://keyferry:planted-secret@db/keyferry");
+    assert_eq!(
+        config.registry.url().unwrap().expose(),
+        "postgres://keyferry:planted-secret@db/keyferry"
+    );
 }

@@ -16,7 +16,10 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     pub(super) fn new() -> Self {
-        Self { process: RandomState::new().hash_one(0), next: AtomicU64::new(0) }
+        Self {
+            process: RandomState::new().hash_one(0),
+            next: AtomicU64::new(0),
+        }
     }
 
     /// The id of a request.
@@ -41,7 +44,10 @@ impl RequestIds {
 
 /// Short, and nothing that could break a log line.
 fn is_presentable(id: &[u8]) -> bool {
-    (1..=64).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    (1..=64).contains(&id.len())
+        && id
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]

@@ -32,16 +32,20 @@ struct Request<'a> {
 struct Items<'a>(Vec<&'a RawValue>);
 
 /// Does an operation for every item, several at once, and answers in the items' order.
-pub(super) async fn batch<O: Operation>(app: &App, tenant: &Tenant, payload: &JsonPayload) -> Result<Response, Problem> {
+pub(super) async fn batch<O: Operation>(
+    app: &App,
+    tenant: &Tenant,
+    payload: &JsonPayload,
+) -> Result<Response, Problem> {
     let Request { items: Items(items) } = payload.parse()?;
     if items.len() > MAX_ITEMS {
-        return Err(Problem::because(Kind::BatchTooLarge, format!("A batch has at most {MAX_ITEMS} items.")));
+        return Err(Problem::because(
+            Kind::BatchTooLarge,
+            format!("A batch has at most {MAX_ITEMS} items."),
+        ));
     }
-    let results: Vec<_> = stream::iter(items)
-        .map(|item| one::<O>(app, tenant, item))
-        .buffered(app.batch_concurrency())
-        .collect()
-        .await;
+    let work: Vec<_> = items.into_iter().map(|item| one::<O>(app, tenant, item)).collect();
+    let results: Vec<_> = stream::iter(work).buffered(app.batch_concurrency()).collect().await;
     Ok(super::json(document(&results)))
 }
 
@@ -53,7 +57,10 @@ async fn one<O: Operation>(app: &App, tenant: &Tenant, item: &RawValue) -> Resul
 }
 
 fn document(results: &[Result<Answer, Problem>]) -> SecretBytes {
-    let problems: Vec<_> = results.iter().map(|result| result.as_ref().err().map(|problem| problem.to_json(None))).collect();
+    let problems: Vec<_> = results
+        .iter()
+        .map(|result| result.as_ref().err().map(|problem| problem.to_json(None)))
+        .collect();
     let lens = results.iter().zip(&problems).map(|(result, problem)| {
         let answer = result.as_ref().map_or(0, Answer::json_len);
         answer + problem.as_ref().map_or(0, Vec::len) + FRAME

@@ -1,9 +1,6 @@
 //! Opens data that the same tenant sealed.
 
-use axum::{
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use http::HeaderMap;
 use keyferry_crypto::sealer::Content;
 use keyferry_registry::tenant::Tenant;

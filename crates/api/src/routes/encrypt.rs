@@ -1,9 +1,6 @@
 //! Encrypts data for a tenant.
 
-use axum::{
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use http::HeaderMap;
 use keyferry_crypto::{sealer::Content, secret::SecretBytes};
 use keyferry_registry::tenant::Tenant;

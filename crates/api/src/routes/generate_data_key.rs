@@ -45,12 +45,22 @@ impl Operation for GenerateDataKey {
     async fn run(app: &App, tenant: &Tenant, request: GenerateDataKeyRequest) -> Result<Answer, Problem> {
         let context = request.encryption_context.context()?;
         if !(1..=MAX_KEY_LEN).contains(&request.length) {
-            return Err(Problem::because(Kind::MalformedRequest, format!("`length` is 1 to {MAX_KEY_LEN}.")));
+            return Err(Problem::because(
+                Kind::MalformedRequest,
+                format!("`length` is 1 to {MAX_KEY_LEN}."),
+            ));
         }
         let key = Sealer::draw_key(request.length)?;
-        let sealed = app.sealer().seal(&tenant.keys, Content::Key, &context, key.expose()).await?;
+        let sealed = app
+            .sealer()
+            .seal(&tenant.keys, Content::Key, &context, key.expose())
+            .await?;
         let answer = Answer::sealed("wrapped_key", sealed);
-        Ok(if request.include_plaintext { answer.with("plaintext", key) } else { answer })
+        Ok(if request.include_plaintext {
+            answer.with("plaintext", key)
+        } else {
+            answer
+        })
     }
 }
 

@@ -40,7 +40,10 @@ impl Operation for Unwrap {
     async fn run(app: &App, tenant: &Tenant, request: UnwrapRequest<'_>) -> Result<Answer, Problem> {
         let context = request.encryption_context.context()?;
         let envelope = request.wrapped_key.bytes("wrapped_key")?;
-        let opened = app.sealer().open(&tenant.keys, Content::Key, &context, &envelope).await?;
+        let opened = app
+            .sealer()
+            .open(&tenant.keys, Content::Key, &context, &envelope)
+            .await?;
         Ok(Answer::opened("key", opened))
     }
 }

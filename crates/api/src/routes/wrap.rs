@@ -41,9 +41,15 @@ impl Operation for Wrap {
         let context = request.encryption_context.context()?;
         let key = request.key.secret("key")?;
         if key.is_empty() || key.len() > MAX_KEY_LEN {
-            return Err(Problem::because(Kind::MalformedRequest, format!("`key` has 1 to {MAX_KEY_LEN} bytes.")));
+            return Err(Problem::because(
+                Kind::MalformedRequest,
+                format!("`key` has 1 to {MAX_KEY_LEN} bytes."),
+            ));
         }
-        let sealed = app.sealer().seal(&tenant.keys, Content::Key, &context, key.expose()).await?;
+        let sealed = app
+            .sealer()
+            .seal(&tenant.keys, Content::Key, &context, key.expose())
+            .await?;
         Ok(Answer::sealed("wrapped_key", sealed))
     }
 }

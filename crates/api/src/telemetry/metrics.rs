@@ -82,47 +82,90 @@ impl Metrics {
     /// Metrics for one service. Needs a tokio runtime if they are exported over OTLP.
     pub fn new(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         let scraped = prometheus::Registry::new();
-        let exporter = opentelemetry_prometheus::exporter().with_registry(scraped.clone()).build();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(scraped.clone())
+            .build();
         let exporter = exporter.map_err(|error| TelemetryError::Metrics(error.to_string()))?;
-        let mut provider = SdkMeterProvider::builder().with_resource(resource()).with_reader(exporter);
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(resource())
+            .with_reader(exporter);
         if let Some(endpoint) = &config.otlp_endpoint {
-            let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint.as_str()).build()?;
+            let exporter = MetricExporter::builder()
+                .with_tonic()
+                .with_endpoint(endpoint.as_str())
+                .build()?;
             provider = provider.with_periodic_exporter(exporter);
         }
         let provider = provider.build();
         let meter = provider.meter("keyferry");
         let problems: Arc<Vec<AtomicU64>> = Arc::new(Kind::ALL.iter().map(|_| AtomicU64::new(0)).collect());
         observe_problems(&meter, Arc::clone(&problems));
-        Ok(Self { durations: durations(&meter), labels: labels(), provider, scraped, problems })
+        Ok(Self {
+            durations: durations(&meter),
+            labels: labels(),
+            provider,
+            scraped,
+            problems,
+        })
     }
 
     /// Reports what the sealer does.
     pub fn observe_sealer(&self, sealer: &Arc<Sealer>) {
         let meter = self.provider.meter("keyferry");
         let counters: [(&str, &str, fn(&SealerStats) -> u64); 9] = [
-            ("keyferry.cache.hits", "Opens whose data key was in the cache", |stats| stats.cache_hits),
-            ("keyferry.cache.misses", "Opens that waited for the vault", |stats| stats.cache_misses),
-            ("keyferry.refusals.recalled", "Requests answered with a remembered refusal", |stats| stats.refusals_recalled),
-            ("keyferry.grace.opens", "Opens under an outage grace", |stats| stats.grace_opens),
-            ("keyferry.vault.wraps", "Wraps asked of vaults", |stats| stats.vault_wraps),
-            ("keyferry.vault.unwraps", "Unwraps asked of vaults", |stats| stats.vault_unwraps),
-            ("keyferry.vault.refusals", "Calls that customers refused", |stats| stats.vault_refusals),
-            ("keyferry.vault.failures", "Calls that failed otherwise", |stats| stats.vault_failures),
-            ("keyferry.evictions", "Times that keys were evicted", |stats| stats.evictions),
+            (
+                "keyferry.cache.hits",
+                "Opens whose data key was in the cache",
+                |stats| stats.cache_hits,
+            ),
+            ("keyferry.cache.misses", "Opens that waited for the vault", |stats| {
+                stats.cache_misses
+            }),
+            (
+                "keyferry.refusals.recalled",
+                "Requests answered with a remembered refusal",
+                |stats| stats.refusals_recalled,
+            ),
+            ("keyferry.grace.opens", "Opens under an outage grace", |stats| {
+                stats.grace_opens
+            }),
+            ("keyferry.vault.wraps", "Wraps asked of vaults", |stats| {
+                stats.vault_wraps
+            }),
+            ("keyferry.vault.unwraps", "Unwraps asked of vaults", |stats| {
+                stats.vault_unwraps
+            }),
+            ("keyferry.vault.refusals", "Calls that customers refused", |stats| {
+                stats.vault_refusals
+            }),
+            ("keyferry.vault.failures", "Calls that failed otherwise", |stats| {
+                stats.vault_failures
+            }),
+            ("keyferry.evictions", "Times that keys were evicted", |stats| {
+                stats.evictions
+            }),
         ];
         for (name, description, read) in counters {
             let sealer = Arc::clone(sealer);
             let counter = meter.u64_observable_counter(name).with_description(description);
-            counter.with_callback(move |observer| observer.observe(read(&sealer.stats()), &[])).build();
+            counter
+                .with_callback(move |observer| observer.observe(read(&sealer.stats()), &[]))
+                .build();
         }
         let gauges: [(&str, &str, fn(&SealerStats) -> u64); 2] = [
-            ("keyferry.cache.data_keys", "Unwrapped data keys in the cache", |stats| stats.cached_data_keys),
+            (
+                "keyferry.cache.data_keys",
+                "Unwrapped data keys in the cache",
+                |stats| stats.cached_data_keys,
+            ),
             ("keyferry.leases", "Tenants with a lease", |stats| stats.leases),
         ];
         for (name, description, read) in gauges {
             let sealer = Arc::clone(sealer);
             let gauge = meter.u64_observable_gauge(name).with_description(description);
-            gauge.with_callback(move |observer| observer.observe(read(&sealer.stats()), &[])).build();
+            gauge
+                .with_callback(move |observer| observer.observe(read(&sealer.stats()), &[]))
+                .build();
         }
     }
 
@@ -135,7 +178,9 @@ impl Metrics {
             ("refused", |stats| stats.refused),
         ];
         let callers = Arc::clone(callers);
-        let counter = meter.u64_observable_counter("keyferry.tokens").with_description("Callers' tokens, by outcome");
+        let counter = meter
+            .u64_observable_counter("keyferry.tokens")
+            .with_description("Callers' tokens, by outcome");
         let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
             for (outcome, read) in counters {
                 observer.observe(read(&callers.stats()), &[KeyValue::new("outcome", outcome)]);
@@ -145,7 +190,11 @@ impl Metrics {
     }
 
     pub(crate) fn count_request(&self, operation: Operation, outcome: Outcome, took: Duration) {
-        if let Some(labels) = self.labels.get(operation as usize).and_then(|row| row.get(outcome as usize)) {
+        if let Some(labels) = self
+            .labels
+            .get(operation as usize)
+            .and_then(|row| row.get(outcome as usize))
+        {
             self.durations.record(took.as_secs_f64(), labels);
         }
     }
@@ -158,7 +207,9 @@ impl Metrics {
 
     /// The text of a Prometheus scrape.
     pub(crate) fn scrape(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.scraped.gather()).unwrap_or_default()
+        TextEncoder::new()
+            .encode_to_string(&self.scraped.gather())
+            .unwrap_or_default()
     }
 
     /// Sends what is left to the collector, if there is one. Blocks: not for an async task.
@@ -186,14 +237,22 @@ fn durations(meter: &Meter) -> Histogram<f64> {
 
 fn labels() -> Vec<[[KeyValue; 2]; Outcome::ALL.len()]> {
     let of = |operation: Operation, outcome: Outcome| {
-        [KeyValue::new("operation", operation.name()), KeyValue::new("outcome", outcome.name())]
+        [
+            KeyValue::new("operation", operation.name()),
+            KeyValue::new("outcome", outcome.name()),
+        ]
     };
-    Operation::ALL.iter().map(|&operation| Outcome::ALL.map(|outcome| of(operation, outcome))).collect()
+    Operation::ALL
+        .iter()
+        .map(|&operation| Outcome::ALL.map(|outcome| of(operation, outcome)))
+        .collect()
 }
 
 /// Problems by type: among them every cause for which a vault's call failed.
 fn observe_problems(meter: &Meter, problems: Arc<Vec<AtomicU64>>) {
-    let counter = meter.u64_observable_counter("keyferry.problems").with_description("Problems answered, by type");
+    let counter = meter
+        .u64_observable_counter("keyferry.problems")
+        .with_description("Problems answered, by type");
     let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
         for (kind, count) in Kind::ALL.iter().zip(problems.iter()) {
             let count = count.load(Relaxed);
@@ -206,5 +265,6 @@ fn observe_problems(meter: &Meter, problems: Arc<Vec<AtomicU64>>) {
 }
 
 /// Seconds: from what a cached data key takes to what a slow vault takes.
-const BOUNDARIES: [f64; 16] =
-    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const BOUNDARIES: [f64; 16] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];

@@ -1,0 +1,19 @@
+//! Which path leads where.
+
+use axum::{Router, middleware::from_fn_with_state};
+
+use crate::{app::App, edge, openapi, ops};
+
+/// Everything that callers and operators ask for.
+pub fn api(app: &App) -> Router {
+    let (routes, description) = openapi::described();
+    routes
+        .merge(openapi::router(description))
+        .layer(from_fn_with_state(app.clone(), edge::handle))
+        .with_state(app.clone())
+}
+
+/// What machines ask for.
+pub fn ops(app: &App) -> Router {
+    ops::router().with_state(app.clone())
+}

@@ -1,0 +1,229 @@
+//! A running service: its listeners, its background tasks, and how it ends.
+
+mod listener;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum_server::Control;
+use keyferry_azure::AzureKeyVault;
+use keyferry_crypto::{
+    id::TenantId,
+    sealer::{Sealer, SealerLimits},
+};
+use keyferry_registry::{DatabaseUrl, Registry, RegistryLimits};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::listener::Listener;
+use crate::{
+    app::{App, Parts},
+    caller::Callers,
+    clock,
+    config::{Config, ConfigError, HttpConfig},
+    router,
+    telemetry::{Metrics, TelemetryError},
+};
+
+/// A running service. Dropping it ends it without ceremony; [`Service::stop`] lets requests finish.
+pub struct Service {
+    app: App,
+    addr: SocketAddr,
+    ops_addr: SocketAddr,
+    servers: Control,
+    listeners: JoinSet<&'static str>,
+    background: JoinSet<&'static str>,
+    cancel: CancellationToken,
+    drain_delay: Duration,
+    drain_timeout: Duration,
+}
+
+/// Why a service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is not acceptable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration of Azure is not acceptable.
+    #[error("azure: {0}")]
+    Azure(#[from] keyferry_azure::ConfigError),
+    /// The registry's address is not acceptable.
+    #[error("registry.url: {0}")]
+    DatabaseUrl(#[from] keyferry_registry::DatabaseUrlError),
+    /// The registry could not be opened.
+    #[error("registry: {0}")]
+    Registry(#[from] keyferry_registry::RegistryError),
+    /// Metrics could not be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// An address could not be listened on.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("http.tls: {0}")]
+    Tls(String),
+}
+
+/// A part of the service ended by itself, which none should.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} ended unexpectedly")]
+pub struct Ended(&'static str);
+
+impl Service {
+    /// Starts a service as configured. It listens when this returns; it is ready (`/readyz`) when the tenants and the
+    /// identity provider's keys have been read, which needs neither to be there at the start.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let url: DatabaseUrl = config.registry.url()?.expose().parse()?;
+        let store = keyferry_registry::connect(&url, clock::system())?;
+        let limits = RegistryLimits {
+            tenants: config.registry.tenants_in_memory,
+            ..RegistryLimits::default()
+        };
+        let vault = AzureKeyVault::new(config.azure)?;
+        let callers = Callers::new(&config.auth, vault.http(), clock::system());
+        let parts = Parts {
+            sealer: Arc::new(Sealer::new(Arc::new(vault), SealerLimits::from(&config.cache))),
+            registry: Registry::new(store, limits),
+            callers: Arc::new(callers),
+            metrics: Arc::new(Metrics::new(&config.telemetry)?),
+            clock: clock::system(),
+        };
+        Self::serve(parts, &config.http, &config.admin).await
+    }
+
+    /// Starts a service of these parts: for tests, and for programs that wire it their own way.
+    pub async fn serve(
+        parts: Parts,
+        http: &HttpConfig,
+        admin: &crate::config::AdminConfig,
+    ) -> Result<Self, StartError> {
+        parts.metrics.observe_sealer(&parts.sealer);
+        parts.metrics.observe_callers(&parts.callers);
+        let cancel = CancellationToken::new();
+        let (mut listeners, mut background) = (JoinSet::new(), JoinSet::new());
+        start_background(&mut background, &cancel, &parts);
+        let app = App::new(parts, http, admin);
+        let servers = Control::new();
+        let main = match http.ops_listen {
+            Some(_) => router::api(&app),
+            None => router::api(&app).merge(router::ops(&app)),
+        };
+        let listener = Listener::bind(http.listen, http).await?;
+        let addr = listener.addr();
+        let mut ops_addr = addr;
+        if let Some(ops) = http.ops_listen {
+            let listener = Listener::bind_plain(ops, http).await?;
+            ops_addr = listener.addr();
+            listener.serve(router::ops(&app), &servers, &mut listeners, &mut background, &cancel);
+        }
+        listener.serve(main, &servers, &mut listeners, &mut background, &cancel);
+        let (drain_delay, drain_timeout) = (http.drain_delay, http.drain_timeout);
+        Ok(Self {
+            app,
+            addr,
+            ops_addr,
+            servers,
+            listeners,
+            background,
+            cancel,
+            drain_delay,
+            drain_timeout,
+        })
+    }
+
+    /// Where the API is served.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    #[must_use]
+    pub fn ops_addr(&self) -> SocketAddr {
+        self.ops_addr
+    }
+
+    /// Waits until a part of the service ends by itself, which none should.
+    pub async fn wait(&mut self) -> Ended {
+        let ended = tokio::select! {
+            ended = self.listeners.join_next() => ended,
+            ended = self.background.join_next() => ended,
+        };
+        match ended {
+            Some(Ok(name)) => Ended(name),
+            Some(Err(_)) | None => Ended("a task"),
+        }
+    }
+
+    /// Drains: `/readyz` says no, then the listeners close, then requests under way finish or their time is up, then
+    /// the background work ends.
+    pub async fn stop(mut self) {
+        self.app.drain();
+        tokio::time::sleep(self.drain_delay).await;
+        self.servers.graceful_shutdown(Some(self.drain_timeout));
+        while self.listeners.join_next().await.is_some() {}
+        self.cancel.cancel();
+        while self.background.join_next().await.is_some() {}
+        let app = self.app.clone();
+        // The exporter blocks while it sends its last.
+        let _ = tokio::task::spawn_blocking(move || app.metrics().shutdown()).await;
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.servers.shutdown();
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Service({})", self.addr)
+    }
+}
+
+/// Starts what runs beside the requests.
+fn start_background(tasks: &mut JoinSet<&'static str>, cancel: &CancellationToken, parts: &Parts) {
+    let (sealer, stop) = (Arc::clone(&parts.sealer), cancel.clone());
+    tasks.spawn(async move {
+        stop.run_until_cancelled(sealer.maintain()).await;
+        "the sealer's maintenance"
+    });
+    let (sealer, stop, changes) = (Arc::clone(&parts.sealer), cancel.clone(), parts.registry.changes());
+    tasks.spawn(async move {
+        stop.run_until_cancelled(evict_what_changes(&sealer, changes)).await;
+        "the watch over changed tenants"
+    });
+    let (registry, stop) = (Arc::clone(&parts.registry), cancel.clone());
+    tasks.spawn(async move {
+        registry.run(stop).await;
+        "the registry's view"
+    });
+    let (callers, stop) = (Arc::clone(&parts.callers), cancel.clone());
+    tasks.spawn(async move {
+        callers.run(stop).await;
+        "the refresh of signing keys"
+    });
+}
+
+/// Forgets the keys of every tenant that changes: another key, another policy or a suspension must hold at once.
+async fn evict_what_changes(sealer: &Sealer, mut changes: Receiver<TenantId>) {
+    loop {
+        match changes.recv().await {
+            Ok(tenant) => sealer.evict(tenant),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "changes of tenants were missed: all cached keys are evicted");
+                sealer.evict_all();
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
