@@ -146,7 +146,7 @@ impl Roles {
 impl Callers {
     /// Verifies tokens of the configured directories, whose keys are fetched with `http`.
     #[must_use]
-    pub fn new(config: &AuthConfig, http: reqwest::Client, clock: Clock) -> Self {
+    pub fn new(config: &AuthConfig, http: &reqwest::Client, clock: Clock) -> Self {
         let confined = config.callers.iter().map(|caller| {
             let tenants = caller.tenants.iter().cloned().collect();
             (caller.application, Arc::new(tenants))

@@ -237,6 +237,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only whether it parses matters")]
     struct Request<'a> {
         #[serde(borrow)]
         plaintext: Encoded<'a>,

@@ -17,6 +17,7 @@ pub(crate) fn router() -> Router<App> {
 
 /// Whether requests should come here, and if not, why.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent yes and no, as JSON")]
 struct Readiness {
     ready: bool,
     /// Whether the service is not on its way out.

@@ -87,7 +87,7 @@ impl Service {
             ..RegistryLimits::default()
         };
         let vault = AzureKeyVault::new(config.azure)?;
-        let callers = Callers::new(&config.auth, vault.http(), clock::system());
+        let callers = Callers::new(&config.auth, &vault.http(), clock::system());
         let parts = Parts {
             sealer: Arc::new(Sealer::new(Arc::new(vault), SealerLimits::from(&config.cache))),
             registry: Registry::new(store, limits),
@@ -106,6 +106,7 @@ impl Service {
     ) -> Result<Self, StartError> {
         parts.metrics.observe_sealer(&parts.sealer);
         parts.metrics.observe_callers(&parts.callers);
+        parts.metrics.observe_registry(&parts.registry);
         let cancel = CancellationToken::new();
         let (mut listeners, mut background) = (JoinSet::new(), JoinSet::new());
         start_background(&mut background, &cancel, &parts);
@@ -119,7 +120,7 @@ impl Service {
         let addr = listener.addr();
         let mut ops_addr = addr;
         if let Some(ops) = http.ops_listen {
-            let listener = Listener::bind_plain(ops, http).await?;
+            let listener = Listener::bind_plain(ops, http)?;
             ops_addr = listener.addr();
             listener.serve(router::ops(&app), &servers, &mut listeners, &mut background, &cancel);
         }

@@ -52,7 +52,7 @@ enum FetchError {
 }
 
 impl Directories {
-    pub(super) fn new(config: &AuthConfig, http: reqwest::Client) -> Self {
+    pub(super) fn new(config: &AuthConfig, http: &reqwest::Client) -> Self {
         let directory = |&id| {
             let authority = config.authority.clone();
             let issuer = format!("{authority}{id}/v2.0");

@@ -32,13 +32,8 @@ impl RequestIds {
 
     fn draw(&self) -> HeaderValue {
         let number = self.next.fetch_add(1, Relaxed);
-        let mut text = [b'-'; 33];
-        for (half, value) in [(0, self.process), (17, number)] {
-            for (place, digit) in text.iter_mut().skip(half).take(16).zip((0..16).rev()) {
-                *place = b"0123456789abcdef"[usize::from((value >> (4 * digit)) as u8 & 15)];
-            }
-        }
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"))
+        let text = format!("{:016x}-{number:016x}", self.process);
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("none"))
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Listener {
 impl Listener {
     /// Binds an address, with TLS if configured.
     pub(super) async fn bind(addr: SocketAddr, config: &HttpConfig) -> Result<Self, StartError> {
-        let mut listener = Self::bind_plain(addr, config).await?;
+        let mut listener = Self::bind_plain(addr, config)?;
         if let Some(tls) = &config.tls {
             let loaded = load(tls).await.map_err(StartError::Tls)?;
             listener.tls = Some((RustlsConfig::from_config(loaded), tls.clone()));
@@ -36,7 +36,7 @@ impl Listener {
     }
 
     /// Binds an address without TLS.
-    pub(super) async fn bind_plain(addr: SocketAddr, config: &HttpConfig) -> Result<Self, StartError> {
+    pub(super) fn bind_plain(addr: SocketAddr, config: &HttpConfig) -> Result<Self, StartError> {
         let socket = listen(addr).map_err(|source| StartError::Listen { addr, source })?;
         let addr = socket
             .local_addr()

@@ -14,9 +14,10 @@ use keyferry_crypto::{
     sealer::{Sealer, SealerStats},
     vault::Fault,
 };
+use keyferry_registry::{Registry, RegistryStats};
 use opentelemetry::{
     KeyValue,
-    metrics::{Histogram, Meter, MeterProvider},
+    metrics::{AsyncInstrument, Histogram, Meter, MeterProvider},
 };
 use opentelemetry_otlp::{MetricExporter, WithExportConfig};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -111,82 +112,57 @@ impl Metrics {
 
     /// Reports what the sealer does.
     pub fn observe_sealer(&self, sealer: &Arc<Sealer>) {
-        let meter = self.provider.meter("keyferry");
-        let counters: [(&str, &str, fn(&SealerStats) -> u64); 9] = [
-            (
-                "keyferry.cache.hits",
-                "Opens whose data key was in the cache",
-                |stats| stats.cache_hits,
-            ),
-            ("keyferry.cache.misses", "Opens that waited for the vault", |stats| {
-                stats.cache_misses
-            }),
-            (
-                "keyferry.refusals.recalled",
-                "Requests answered with a remembered refusal",
-                |stats| stats.refusals_recalled,
-            ),
-            ("keyferry.grace.opens", "Opens under an outage grace", |stats| {
-                stats.grace_opens
-            }),
-            ("keyferry.vault.wraps", "Wraps asked of vaults", |stats| {
-                stats.vault_wraps
-            }),
-            ("keyferry.vault.unwraps", "Unwraps asked of vaults", |stats| {
-                stats.vault_unwraps
-            }),
-            ("keyferry.vault.refusals", "Calls that customers refused", |stats| {
-                stats.vault_refusals
-            }),
-            ("keyferry.vault.failures", "Calls that failed otherwise", |stats| {
-                stats.vault_failures
-            }),
-            ("keyferry.evictions", "Times that keys were evicted", |stats| {
-                stats.evictions
-            }),
-        ];
-        for (name, description, read) in counters {
+        for reading in SEALER {
             let sealer = Arc::clone(sealer);
-            let counter = meter.u64_observable_counter(name).with_description(description);
-            counter
-                .with_callback(move |observer| observer.observe(read(&sealer.stats()), &[]))
-                .build();
-        }
-        let gauges: [(&str, &str, fn(&SealerStats) -> u64); 2] = [
-            (
-                "keyferry.cache.data_keys",
-                "Unwrapped data keys in the cache",
-                |stats| stats.cached_data_keys,
-            ),
-            ("keyferry.leases", "Tenants with a lease", |stats| stats.leases),
-        ];
-        for (name, description, read) in gauges {
-            let sealer = Arc::clone(sealer);
-            let gauge = meter.u64_observable_gauge(name).with_description(description);
-            gauge
-                .with_callback(move |observer| observer.observe(read(&sealer.stats()), &[]))
-                .build();
+            self.observe(reading, move || sealer.stats());
         }
     }
 
     /// Reports what becomes of tokens.
     pub fn observe_callers(&self, callers: &Arc<Callers>) {
+        for reading in TOKENS {
+            let callers = Arc::clone(callers);
+            self.observe(reading, move || callers.stats());
+        }
+    }
+
+    /// Reports how well the registry's view follows its store.
+    pub fn observe_registry(&self, registry: &Arc<Registry>) {
+        for reading in REGISTRY {
+            let registry = Arc::clone(registry);
+            self.observe(reading, move || registry.stats());
+        }
+    }
+
+    fn observe<S: 'static>(&self, reading: &Reading<S>, stats: impl Fn() -> S + Send + Sync + 'static) {
         let meter = self.provider.meter("keyferry");
-        let counters: [(&str, fn(&TokenStats) -> u64); 3] = [
-            ("recalled", |stats| stats.recalled),
-            ("verified", |stats| stats.verified),
-            ("refused", |stats| stats.refused),
-        ];
-        let callers = Arc::clone(callers);
-        let counter = meter
-            .u64_observable_counter("keyferry.tokens")
-            .with_description("Callers' tokens, by outcome");
-        let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
-            for (outcome, read) in counters {
-                observer.observe(read(&callers.stats()), &[KeyValue::new("outcome", outcome)]);
+        let &Reading {
+            name,
+            description,
+            sort,
+            read,
+        } = reading;
+        let callback = move |observer: &dyn AsyncInstrument<u64>| {
+            if let Some(value) = read(&stats()) {
+                observer.observe(value, &[]);
             }
         };
-        counter.with_callback(callback).build();
+        match sort {
+            Sort::Counter => {
+                meter
+                    .u64_observable_counter(name)
+                    .with_description(description)
+                    .with_callback(callback)
+                    .build();
+            }
+            Sort::Gauge => {
+                meter
+                    .u64_observable_gauge(name)
+                    .with_description(description)
+                    .with_callback(callback)
+                    .build();
+            }
+        }
     }
 
     pub(crate) fn count_request(&self, operation: Operation, outcome: Outcome, took: Duration) {
@@ -253,7 +229,7 @@ fn observe_problems(meter: &Meter, problems: Arc<Vec<AtomicU64>>) {
     let counter = meter
         .u64_observable_counter("keyferry.problems")
         .with_description("Problems answered, by type");
-    let callback = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+    let callback = move |observer: &dyn AsyncInstrument<u64>| {
         for (kind, count) in Kind::ALL.iter().zip(problems.iter()) {
             let count = count.load(Relaxed);
             if count > 0 {
@@ -263,6 +239,58 @@ fn observe_problems(meter: &Meter, problems: Arc<Vec<AtomicU64>>) {
     };
     counter.with_callback(callback).build();
 }
+
+/// A number that is read off a part's statistics when an exporter comes.
+struct Reading<S> {
+    name: &'static str,
+    description: &'static str,
+    sort: Sort,
+    read: fn(&S) -> Option<u64>,
+}
+
+#[derive(Clone, Copy)]
+enum Sort {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// A table of readings: name, description, and the statistic.
+macro_rules! readings {
+    ($table:ident: $stats:ty { $($sort:ident $name:literal $description:literal |$s:ident| $read:expr;)* }) => {
+        const $table: &[Reading<$stats>] = &[
+            $(Reading { name: $name, description: $description, sort: Sort::$sort, read: |$s| $read },)*
+        ];
+    };
+}
+
+readings! { SEALER: SealerStats {
+    Counter "keyferry.cache.hits" "Opens whose data key was in the cache" |s| Some(s.cache_hits);
+    Counter "keyferry.cache.misses" "Opens that waited for the vault" |s| Some(s.cache_misses);
+    Counter "keyferry.refusals.recalled" "Requests answered with a remembered refusal" |s| Some(s.refusals_recalled);
+    Counter "keyferry.grace.opens" "Opens under an outage grace" |s| Some(s.grace_opens);
+    Counter "keyferry.vault.wraps" "Wraps asked of vaults" |s| Some(s.vault_wraps);
+    Counter "keyferry.vault.unwraps" "Unwraps asked of vaults" |s| Some(s.vault_unwraps);
+    Counter "keyferry.vault.refusals" "Calls that customers refused" |s| Some(s.vault_refusals);
+    Counter "keyferry.vault.failures" "Calls that failed otherwise" |s| Some(s.vault_failures);
+    Counter "keyferry.evictions" "Times that keys were evicted" |s| Some(s.evictions);
+    Gauge "keyferry.cache.data_keys" "Unwrapped data keys in the cache" |s| Some(s.cached_data_keys);
+    Gauge "keyferry.leases" "Tenants with a lease" |s| Some(s.leases);
+} }
+
+readings! { TOKENS: TokenStats {
+    Counter "keyferry.tokens.recalled" "Callers' tokens that were verified before" |s| Some(s.recalled);
+    Counter "keyferry.tokens.verified" "Callers' tokens that were verified" |s| Some(s.verified);
+    Counter "keyferry.tokens.refused" "Callers' tokens that were refused" |s| Some(s.refused);
+} }
+
+readings! { REGISTRY: RegistryStats {
+    Gauge "keyferry.registry.tenants" "Tenants in memory" |s| Some(s.tenants);
+    Gauge "keyferry.registry.loaded" "1 once all tenants were read" |s| Some(s.loaded.into());
+    Gauge "keyferry.registry.silence_seconds" "How long ago the database last answered" |s| s.since_contact.map(|silence| silence.as_secs());
+    Counter "keyferry.registry.reads" "Single tenants read from the database" |s| Some(s.store_reads);
+} }
 
 /// Seconds: from what a cached data key takes to what a slow vault takes.
 const BOUNDARIES: [f64; 16] = [
