@@ -86,8 +86,8 @@ impl Service {
             tenants: config.registry.tenants_in_memory,
             ..RegistryLimits::default()
         };
-        let vault = AzureKeyVault::new(config.azure)?;
-        let callers = Callers::new(&config.auth, &vault.http(), clock::system());
+        let vault = AzureKeyVault::new(&config.azure)?;
+        let callers = Callers::new(&config.auth, &vault.http()?, clock::system());
         let parts = Parts {
             sealer: Arc::new(Sealer::new(Arc::new(vault), SealerLimits::from(&config.cache))),
             registry: Registry::new(store, limits),

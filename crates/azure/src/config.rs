@@ -147,6 +147,23 @@ impl AzureConfig {
             token_max_age: default_token_max_age(),
         }
     }
+
+    /// What no single field's type can say.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let limits = [
+            ("timeouts.connect_seconds", self.timeouts.connect),
+            ("timeouts.try_seconds", self.timeouts.per_try),
+            ("timeouts.total_seconds", self.timeouts.total),
+            ("token_max_age_seconds", self.token_max_age),
+        ];
+        if let Some((name, _)) = limits.into_iter().find(|(_, limit)| limit.is_zero()) {
+            return Err(ConfigError::Zero(name));
+        }
+        if self.retries.attempts == 0 {
+            return Err(ConfigError::Zero("retries.attempts"));
+        }
+        Ok(())
+    }
 }
 
 impl ClientSecret {
@@ -289,7 +306,7 @@ mod tests {
         let secret = read(r#"{ type = "client-secret", secret = "planted" }"#);
         assert!(matches!(secret, CredentialConfig::Secret(secret) if secret.expose() == "planted"));
         let file = read(r#"{ type = "client-secret", secret_file = "/run/secret" }"#);
-        assert!(matches!(file, CredentialConfig::SecretFile(path) if path == PathBuf::from("/run/secret")));
+        assert!(matches!(file, CredentialConfig::SecretFile(path) if path.as_os_str() == "/run/secret"));
         let certificate = read(r#"{ type = "certificate", certificate_file = "c.pem", key_file = "k.pem" }"#);
         assert!(matches!(certificate, CredentialConfig::Certificate { .. }));
         let workload = read(r#"{ type = "workload-identity", token_file = "/var/run/token" }"#);

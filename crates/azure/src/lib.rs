@@ -1,9 +1,23 @@
 //! A customer's Key Vault, reached through the official SDK.
+//!
+//! The SDK speaks the protocol; what it leaves to be wished is done here, and `docs/azure.md` says why: tokens are cached and
+//! renewed by `token`, retries are `retry`'s, errors are parsed from raw bodies by `failure`, one HTTPS client serves all
+//! customers (`http`).
 
+mod clock;
 pub mod config;
+mod credential;
+mod failure;
+mod http;
+mod jitter;
+mod key;
 mod overrides;
+mod retry;
+mod token;
 mod vault;
+mod wire;
 
 pub use config::{AzureConfig, ClientId, ClientSecret, ConfigError, CredentialConfig};
+pub use key::KeyDescription;
 pub use overrides::Overrides;
 pub use vault::AzureKeyVault;

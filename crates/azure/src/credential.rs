@@ -1,0 +1,178 @@
+//! How the application proves itself to customers' directories: one registration per cloud, one proof per token.
+
+mod assertion;
+
+use std::{collections::HashMap, sync::Arc};
+
+use azure_core::{
+    cloud::CustomConfiguration,
+    credentials::{AccessToken, Secret, TokenCredential},
+    http::{ClientOptions, RetryOptions},
+};
+use azure_identity::{
+    ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+};
+use keyferry_crypto::{
+    id::{Cloud, DirectoryId, VaultHost, VaultKind},
+    vault::{VaultCause, VaultError},
+};
+use zeroize::Zeroizing;
+
+use self::assertion::Assertion;
+use crate::{
+    config::{AzureConfig, ClientId, ClientSecret, ConfigError, CredentialConfig},
+    failure::ours,
+    http::{Http, read},
+    wire::EntraWire,
+};
+
+/// Whom a token is from, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Audience {
+    /// The customer's directory.
+    pub(crate) directory: DirectoryId,
+    /// The cloud that the directory and the vault are in.
+    pub(crate) cloud: Cloud,
+    /// Key Vaults and Managed HSMs take different tokens.
+    pub(crate) kind: VaultKind,
+}
+
+impl Audience {
+    pub(crate) fn of(directory: DirectoryId, vault: &VaultHost) -> Self {
+        Self {
+            directory,
+            cloud: vault.cloud(),
+            kind: vault.kind(),
+        }
+    }
+
+    /// The scope to ask for. The audience of a cloud's tokens is its vaults' suffix [B].
+    pub(crate) fn scope(self) -> String {
+        let suffix = match self.kind {
+            VaultKind::KeyVault => self.cloud.vault_suffix(),
+            VaultKind::ManagedHsm => self.cloud.managed_hsm_suffix(),
+        };
+        format!("https://{suffix}/.default")
+    }
+}
+
+/// The host of a cloud's Entra.
+fn authority(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Public => "https://login.microsoftonline.com",
+        Cloud::China => "https://login.chinacloudapi.cn",
+        Cloud::UsGovernment => "https://login.microsoftonline.us",
+    }
+}
+
+/// The application's registrations, one per cloud.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    http: Arc<Http>,
+    registrations: HashMap<Cloud, Registration>,
+}
+
+#[derive(Debug)]
+struct Registration {
+    client_id: ClientId,
+    proof: Proof,
+}
+
+#[derive(Debug)]
+enum Proof {
+    Secret(ClientSecret),
+    SecretFile(std::path::PathBuf),
+    Assertion(Assertion),
+}
+
+impl Credentials {
+    /// Reads every file that is named once, so that a wrong path shows at the start.
+    pub(crate) fn new(config: &AzureConfig, http: Arc<Http>) -> Result<Self, ConfigError> {
+        let mut registrations = HashMap::new();
+        let own = (config.cloud, config.client_id, &config.credential);
+        let others = config.other_clouds.iter();
+        let all = others.map(|other| (other.cloud, other.client_id, &other.credential));
+        for (cloud, client_id, credential) in std::iter::once(own).chain(all) {
+            let proof = Proof::new(credential, config)?;
+            if registrations.insert(cloud, Registration { client_id, proof }).is_some() {
+                return Err(ConfigError::CloudTwice);
+            }
+        }
+        Ok(Self { http, registrations })
+    }
+
+    /// Asks Entra for a token. The SDK's credential is made for this one token: its cache would give a rejected token
+    /// again, and holds callers up while it refreshes.
+    pub(crate) async fn ask(&self, audience: Audience) -> Result<AccessToken, VaultError> {
+        let registration = self.registrations.get(&audience.cloud);
+        let registration = registration.ok_or(VaultCause::AppCredentialUnavailable)?;
+        let credential = registration.credential(audience, self.options(audience.cloud)).await?;
+        let answer = credential.get_token(&[&audience.scope()], None).await;
+        answer.map_err(|error| ours(&error).unwrap_or_else(|| VaultCause::EntraUnavailable.into()))
+    }
+
+    fn options(&self, cloud: Cloud) -> ClientOptions {
+        let mut custom = CustomConfiguration::default();
+        authority(cloud).clone_into(&mut custom.authority_host);
+        ClientOptions {
+            retry: RetryOptions::none(),
+            transport: Some(EntraWire::transport(&self.http)),
+            cloud: Some(Arc::new(custom.into())),
+            ..ClientOptions::default()
+        }
+    }
+}
+
+impl Registration {
+    async fn credential(
+        &self,
+        audience: Audience,
+        client_options: ClientOptions,
+    ) -> Result<Arc<dyn TokenCredential>, VaultError> {
+        let (directory, client_id) = (audience.directory.0.to_string(), self.client_id.0.to_string());
+        let secret = match &self.proof {
+            Proof::Secret(secret) => secret.clone(),
+            Proof::SecretFile(path) => secret_in(path).map_err(|_| VaultCause::AppCredentialUnavailable)?,
+            Proof::Assertion(assertion) => {
+                let endpoint = format!("{}/{directory}/oauth2/v2.0/token", authority(audience.cloud));
+                let signed = assertion.sign(self.client_id, &endpoint).await?;
+                let options = ClientAssertionCredentialOptions { client_options };
+                let credential = ClientAssertionCredential::new(directory, client_id, signed, Some(options));
+                return Ok(credential.map_err(|_| VaultCause::AppCredentialUnavailable)?);
+            }
+        };
+        let options = ClientSecretCredentialOptions { client_options };
+        let secret = Secret::new(secret.expose().to_owned());
+        let credential = ClientSecretCredential::new(&directory, client_id, secret, Some(options));
+        Ok(credential.map_err(|_| VaultCause::AppCredentialUnavailable)?)
+    }
+}
+
+impl Proof {
+    fn new(config: &CredentialConfig, azure: &AzureConfig) -> Result<Self, ConfigError> {
+        Ok(match config {
+            CredentialConfig::Secret(secret) => Self::Secret(secret.clone()),
+            CredentialConfig::SecretFile(path) => {
+                secret_in(path)?;
+                Self::SecretFile(path.clone())
+            }
+            CredentialConfig::Certificate {
+                certificate_file,
+                key_file,
+            } => Self::Assertion(Assertion::certificate(certificate_file, key_file)?),
+            CredentialConfig::WorkloadIdentity { token_file } => Self::Assertion(Assertion::file(token_file)?),
+            CredentialConfig::ManagedIdentity { identity } => {
+                Self::Assertion(Assertion::managed_identity(*identity, azure.timeouts)?)
+            }
+        })
+    }
+}
+
+fn secret_in(path: &std::path::Path) -> Result<ClientSecret, ConfigError> {
+    let bytes = Zeroizing::new(read(path)?);
+    let text = std::str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
+    if text.is_empty() {
+        return Err(ConfigError::Content(path.display().to_string(), "a client secret"));
+    }
+    Ok(ClientSecret::new(text.to_owned()))
+}
