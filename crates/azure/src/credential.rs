@@ -108,7 +108,12 @@ impl Credentials {
         let registration = registration.ok_or(VaultCause::AppCredentialUnavailable)?;
         let credential = registration.credential(audience, self.options(audience.cloud)).await?;
         let answer = credential.get_token(&[&audience.scope()], None).await;
-        answer.map_err(|error| ours(&error).unwrap_or_else(|| VaultCause::EntraUnavailable.into()))
+        let token = answer.map_err(|error| ours(&error).unwrap_or_else(|| VaultCause::EntraUnavailable.into()))?;
+        // The SDK reads a body that holds no token as an empty one.
+        if token.token.secret().is_empty() {
+            return Err(VaultCause::EntraUnavailable.into());
+        }
+        Ok(token)
     }
 
     fn options(&self, cloud: Cloud) -> ClientOptions {

@@ -18,7 +18,7 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use keyferry_crypto::vault::{VaultCause, VaultError};
-use tokio::time::Instant;
+use tokio::{task::AbortHandle, time::Instant};
 
 use crate::{
     clock,
@@ -62,7 +62,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Slot {
     held: ArcSwapOption<Held>,
-    flight: Mutex<Option<Flight>>,
+    flight: Mutex<Option<(AbortHandle, Flight)>>,
     renewal_not_before: Mutex<Option<Instant>>,
 }
 
@@ -113,17 +113,19 @@ impl Tokens {
     /// Joins the request that is under way, or starts one. It runs to its end even if nobody waits for it any more.
     fn fetch(&self, audience: Audience, slot: &Arc<Slot>) -> Flight {
         let mut flight = slot.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = flight.as_ref().filter(|flight| flight.peek().is_none()) {
+        // The task is asked, not the shared future: one that nobody waits for never learns that it is done.
+        if let Some((_, under_way)) = flight.as_ref().filter(|(task, _)| !task.is_finished()) {
             return under_way.clone();
         }
         let (tokens, slot) = (self.clone(), Arc::clone(slot));
         let task = tokio::spawn(async move { tokens.renew(audience, &slot).await });
+        let handle = task.abort_handle();
         let joined = async {
             task.await
                 .unwrap_or_else(|_| Err(VaultCause::AppCredentialUnavailable.into()))
         };
         let started = joined.boxed().shared();
-        *flight = Some(started.clone());
+        *flight = Some((handle, started.clone()));
         started
     }
 

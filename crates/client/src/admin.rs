@@ -31,7 +31,7 @@ pub struct NewTenant {
     pub vault: String,
     /// The key's name in it.
     pub key_name: String,
-    /// The version to stay at; follows the latest if absent.
+    /// The version that wraps, or `latest`, which it is if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_version: Option<String>,
     /// How long keys may be kept and used; the service's defaults if absent.
@@ -70,11 +70,10 @@ pub struct Tenant {
     pub vault: String,
     /// The key's name.
     pub key_name: String,
-    /// The version to stay at; follows the latest if absent.
-    pub key_version: Option<String>,
-    /// Keys that were current before, as `https://{vault}/keys/{name}`.
-    #[serde(default)]
-    pub former_keys: Vec<String>,
+    /// The version that wraps, or `latest`.
+    pub key_version: String,
+    /// Keys that were current before; they still open what they wrapped.
+    pub former_keys: Vec<FormerKey>,
     /// How long keys may be kept and used.
     pub policy: Policy,
     /// `active`, `suspended` or `deleting`.
@@ -90,6 +89,15 @@ pub struct Tenant {
     pub updated_at: String,
 }
 
+/// A key that was current before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerKey {
+    /// The vault's host.
+    pub vault: String,
+    /// The key's name.
+    pub key_name: String,
+}
+
 /// What changes of a tenant; what is absent stays.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TenantChange {
@@ -102,9 +110,9 @@ pub struct TenantChange {
     /// The key's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_name: Option<String>,
-    /// The version to stay at, or `Some(None)` to follow the latest.
+    /// The version that wraps, or `latest`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_version: Option<Option<String>>,
+    pub key_version: Option<String>,
     /// How long keys may be kept and used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,

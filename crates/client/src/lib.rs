@@ -25,7 +25,7 @@ mod token;
 mod transport;
 
 pub use self::{
-    admin::{Admin, NewTenant, Policy, Tenant, TenantChange, TenantPage},
+    admin::{Admin, FormerKey, NewTenant, Policy, Tenant, TenantChange, TenantPage},
     data::{BatchItem, Context, DataKey, Opened, OpenedKey, Sealed, SealedKey, TenantClient},
     error::{Error, Fault, Problem},
     secret::{Secret, Token},

@@ -1,0 +1,235 @@
+//! An emulated Azure with one customer, and our view of it.
+
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
+
+use keyferry_azure::{
+    AzureConfig, AzureKeyVault, ClientId, ClientSecret, CredentialConfig,
+    config::{Retries, Timeouts},
+};
+use keyferry_crypto::{
+    id::{DirectoryId, KekId, KeyRef, TenantId},
+    secret::DataKey,
+    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+};
+use keyferry_emulator::{
+    Application, Assignment, Emulator, EmulatorConfig, Fault, FaultOrder, Operation, Order, Role, RsaKey, Scope,
+    Secret, VaultOptions,
+};
+use uuid::Uuid;
+
+pub(crate) const CLIENT: Uuid = Uuid::from_u128(0x11);
+pub(crate) const DIRECTORY: Uuid = Uuid::from_u128(0x22);
+pub(crate) const VAULT: &str = "acme.vault.azure.net";
+pub(crate) const ENTRA: &str = "login.microsoftonline.com";
+pub(crate) const KEY: &str = "kek";
+pub(crate) const SECRET: &str = "a pretend secret";
+
+pub(crate) struct World {
+    pub(crate) emulator: Emulator,
+    pub(crate) principal: Uuid,
+}
+
+impl World {
+    /// A customer whose vault holds a key that we may use.
+    pub(crate) async fn new() -> Self {
+        Self::with(VAULT, application()).await
+    }
+
+    pub(crate) async fn with(vault: &str, application: Application) -> Self {
+        let config = EmulatorConfig {
+            signing_key: Some(pkcs8().clone()),
+            ..EmulatorConfig::default()
+        };
+        let emulator = Emulator::start(config).await.unwrap();
+        emulator
+            .order(Order::RegisterApplication {
+                client_id: CLIENT,
+                application,
+            })
+            .unwrap();
+        emulator.order(Order::CreateDirectory { directory: DIRECTORY }).unwrap();
+        let mut world = Self {
+            emulator,
+            principal: Uuid::nil(),
+        };
+        world.principal = world.consent();
+        world.order(Order::CreateVault {
+            host: vault.into(),
+            directory: DIRECTORY,
+            options: VaultOptions::default(),
+        });
+        world.order(world.assignment(vault, true));
+        world.import(vault);
+        world
+    }
+
+    pub(crate) fn order(&self, order: Order) {
+        self.emulator.order(order).unwrap();
+    }
+
+    pub(crate) fn consent(&self) -> Uuid {
+        self.consent_to(CLIENT)
+    }
+
+    pub(crate) fn consent_to(&self, client_id: Uuid) -> Uuid {
+        let consent = Order::Consent {
+            directory: DIRECTORY,
+            client_id,
+            resource: String::new(),
+            roles: Vec::new(),
+        };
+        self.emulator.order(consent).unwrap()["oid"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    pub(crate) fn assignment(&self, vault: &str, is_given: bool) -> Order {
+        let (host, assignment) = (
+            vault.to_owned(),
+            Assignment {
+                principal: self.principal,
+                role: Role::CryptoServiceEncryptionUser,
+                scope: Scope::Vault,
+            },
+        );
+        if is_given {
+            Order::Assign { host, assignment }
+        } else {
+            Order::Unassign { host, assignment }
+        }
+    }
+
+    /// Makes a version of the key.
+    pub(crate) fn import(&self, vault: &str) {
+        self.order(Order::ImportKey {
+            host: vault.into(),
+            name: KEY.into(),
+            pkcs8: base64_simd::URL_SAFE_NO_PAD.encode_to_string(pkcs8()),
+        });
+    }
+
+    pub(crate) fn fault(&self, operation: Operation, fault: Fault, times: Option<u64>) {
+        let host = if operation == Operation::Token { ENTRA } else { VAULT };
+        self.order(Order::Fault {
+            fault: FaultOrder {
+                times,
+                ..FaultOrder::always(host, Some(operation), fault)
+            },
+        });
+    }
+
+    pub(crate) fn set_key(&self, enabled: Option<bool>, key_ops: Option<&[&str]>, exp: Option<i64>) {
+        self.order(Order::SetKey {
+            host: VAULT.into(),
+            name: KEY.into(),
+            version: String::new(),
+            enabled,
+            nbf: None,
+            exp,
+            key_ops: key_ops.map(|ops| ops.iter().map(|op| (*op).to_owned()).collect()),
+        });
+    }
+
+    pub(crate) fn count(&self, operation: Operation) -> u64 {
+        let host = if operation == Operation::Token { ENTRA } else { VAULT };
+        self.emulator.count(host, operation)
+    }
+
+    /// A configuration that finds the emulator where Azure would be, and is impatient.
+    pub(crate) fn config(&self, credential: CredentialConfig) -> AzureConfig {
+        AzureConfig {
+            extra_roots_pem: Some(self.emulator.ca_pem().to_owned()),
+            overrides: self.overrides(),
+            timeouts: Timeouts {
+                connect: Duration::from_secs(5),
+                per_try: Duration::from_secs(5),
+                total: Duration::from_secs(30),
+            },
+            retries: Retries {
+                attempts: 3,
+                base: Duration::from_millis(2),
+                cap: Duration::from_millis(4),
+                retry_after_cap: Duration::from_secs(1),
+            },
+            ..AzureConfig::new(ClientId(CLIENT), credential)
+        }
+    }
+
+    pub(crate) fn overrides(&self) -> BTreeMap<String, std::net::SocketAddr> {
+        let names = ["azure.net", "microsoftonline.com", "azure.cn", "chinacloudapi.cn"];
+        names.map(|name| (name.to_owned(), self.emulator.https_addr())).into()
+    }
+
+    pub(crate) fn vault(&self) -> AzureKeyVault {
+        AzureKeyVault::new(&self.config(secret())).unwrap()
+    }
+
+    /// A vault whose one operation has failed, for want of patience too.
+    pub(crate) fn impatient(&self) -> AzureKeyVault {
+        let mut config = self.config(secret());
+        config.timeouts.per_try = Duration::from_millis(300);
+        config.retries.attempts = 1;
+        AzureKeyVault::new(&config).unwrap()
+    }
+}
+
+/// A data key under the customer's key, wrapped before things went wrong.
+pub(crate) async fn wrapped(world: &World) -> WrappedDataKey {
+    world.vault().wrap(&tenant(VAULT), &data_key()).await.unwrap()
+}
+
+pub(crate) async fn unwrap_cause(vault: &AzureKeyVault, wrapped: &WrappedDataKey) -> VaultCause {
+    unwrap_error(vault, wrapped).await.cause()
+}
+
+pub(crate) async fn unwrap_error(vault: &AzureKeyVault, wrapped: &WrappedDataKey) -> VaultError {
+    vault.unwrap(&tenant(VAULT), wrapped).await.unwrap_err()
+}
+
+pub(crate) fn secret() -> CredentialConfig {
+    CredentialConfig::Secret(ClientSecret::new(SECRET.into()))
+}
+
+pub(crate) fn application() -> Application {
+    Application {
+        secrets: vec![Secret {
+            value: SECRET.into(),
+            expired: false,
+        }],
+        ..Application::default()
+    }
+}
+
+pub(crate) fn tenant(vault: &str) -> TenantKeys {
+    TenantKeys {
+        tenant: TenantId(Uuid::from_u128(0x33)),
+        directory: DirectoryId(DIRECTORY),
+        current: KeyRef {
+            vault: vault.parse().unwrap(),
+            name: KEY.parse().unwrap(),
+        },
+        version: VersionPolicy::FollowLatest,
+        former: Vec::new(),
+        policy: SealingPolicy::default(),
+    }
+}
+
+pub(crate) fn pinned(kek: &KekId) -> TenantKeys {
+    TenantKeys {
+        version: VersionPolicy::Pinned(kek.version.clone()),
+        ..tenant(VAULT)
+    }
+}
+
+pub(crate) fn data_key() -> DataKey {
+    DataKey::from_unwrapped(vec![7; 32]).unwrap()
+}
+
+/// One RSA key for all: making them is slow.
+pub(crate) fn pkcs8() -> &'static Vec<u8> {
+    static KEY: OnceLock<Vec<u8>> = OnceLock::new();
+    KEY.get_or_init(|| RsaKey::generate(2048).unwrap().pkcs8().to_vec())
+}

@@ -1,0 +1,52 @@
+//! `keyferry emulator`
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use keyferry_emulator::EmulatorConfig;
+
+use crate::{failure::Failure, serve::stopped};
+
+/// Runs Entra and Key Vault as one local program (docs/emulator.md). Prints where it answers as one line of JSON.
+#[derive(Args, Debug)]
+pub(crate) struct Emulator {
+    /// Where all of Azure's hosts answer
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    https: SocketAddr,
+    /// Where orders are taken; keep it on loopback
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    control: SocketAddr,
+    /// Where state is kept between runs; nothing is kept if left out
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
+}
+
+impl Emulator {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let Self {
+            https,
+            control,
+            state_dir,
+        } = self;
+        let config = EmulatorConfig {
+            https,
+            control,
+            state_dir,
+            signing_key: None,
+        };
+        let emulator = keyferry_emulator::Emulator::start(config)
+            .await
+            .map_err(|error| Failure::start(format!("the emulator does not start: {error}")))?;
+        println!(
+            "{}",
+            serde_json::json!({
+                "https": emulator.https_addr(),
+                "control": emulator.control_addr(),
+                "ca": format!("http://{}/ca.pem", emulator.control_addr()),
+            })
+        );
+        stopped().await?;
+        emulator.stop().await;
+        Ok(())
+    }
+}

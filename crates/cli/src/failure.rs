@@ -1,0 +1,71 @@
+//! How a command fails: a sentence for whoever typed it, and an exit code for scripts.
+
+use std::{fmt, process::ExitCode};
+
+use keyferry_client::Error;
+
+/// Why a command did not do as asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Failed = 1,
+    Usage = 2,
+    Refused = 3,
+    Unavailable = 4,
+}
+
+impl Failure {
+    /// Something could not be started or did not work.
+    pub(crate) fn start(why: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Failed,
+            message: why.to_string(),
+        }
+    }
+
+    /// The command line or the configuration is wrong.
+    pub(crate) fn usage(why: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Usage,
+            message: why.to_string(),
+        }
+    }
+
+    /// Another try may help.
+    pub(crate) fn unavailable(why: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Unavailable,
+            message: why.to_string(),
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Problem(problem) if problem.status < 500 => Kind::Refused,
+            Error::Problem(_) | Error::Unreachable(_) => Kind::Unavailable,
+            Error::Token(_) => Kind::Refused,
+            Error::Unexpected(_) => Kind::Failed,
+        };
+        Self {
+            kind,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

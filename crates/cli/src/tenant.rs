@@ -1,0 +1,251 @@
+//! `keyferry tenant …`
+
+use clap::{Args, Subcommand};
+use keyferry_client::{Admin, NewTenant, Policy, Tenant as Shown, TenantChange};
+use uuid::Uuid;
+
+use crate::{access::AccessOptions, failure::Failure, output::Output};
+
+/// Registers and administrates tenants.
+#[derive(Args, Debug)]
+pub(crate) struct Tenant {
+    #[command(flatten)]
+    access: AccessOptions,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t, global = true)]
+    output: Output,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Register a tenant
+    Create(Create),
+    /// List tenants, ordered by slug
+    List,
+    /// Show a tenant
+    Show(Named),
+    /// Change a tenant; what is left out stays
+    Update(Update),
+    /// Stop a tenant's use; its data opens again after `resume`
+    Suspend(Named),
+    /// Take a tenant into use again, also out of deletion
+    Resume(Named),
+    /// Delete a tenant, once its safety window is over
+    Delete(Named),
+}
+
+#[derive(Args, Debug)]
+struct Named {
+    /// The tenant's slug
+    slug: String,
+}
+
+#[derive(Args, Debug)]
+struct Create {
+    /// The tenant's slug: 1 to 63 lower-case letters, digits and hyphens
+    slug: String,
+    /// Its name for people; the slug if left out
+    #[arg(long)]
+    display_name: Option<String>,
+    /// The customer's Entra tenant ID
+    #[arg(long)]
+    directory_id: String,
+    /// The cloud: public, china or us-government
+    #[arg(long, default_value = "public")]
+    cloud: String,
+    /// The customer's vault: acme.vault.azure.net, or its URI
+    #[arg(long)]
+    vault: String,
+    /// The key's name in it
+    #[arg(long)]
+    key_name: String,
+    /// Stay at this version; follows the latest if left out
+    #[arg(long)]
+    key_version: Option<String>,
+    #[command(flatten)]
+    policy: PolicyOptions,
+    /// Makes it safe to run the same command again; a random one if left out
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct Update {
+    #[command(flatten)]
+    named: Named,
+    /// Its name for people
+    #[arg(long)]
+    display_name: Option<String>,
+    /// Another vault; the key before still opens what it wrapped
+    #[arg(long)]
+    vault: Option<String>,
+    /// Another key; the one before still opens what it wrapped
+    #[arg(long)]
+    key_name: Option<String>,
+    /// Stay at this version
+    #[arg(long, conflicts_with = "follow_latest")]
+    key_version: Option<String>,
+    /// Follow the latest version
+    #[arg(long)]
+    follow_latest: bool,
+    #[command(flatten)]
+    policy: PolicyOptions,
+}
+
+#[derive(Args, Debug)]
+struct PolicyOptions {
+    /// How long an unwrapped data key may be kept for opening, in seconds; 0 keeps none
+    #[arg(long)]
+    cache_ttl: Option<u64>,
+    /// The longest a replica seals with one data key, in seconds
+    #[arg(long)]
+    lease_max_age: Option<u64>,
+    /// The most messages it seals with one
+    #[arg(long)]
+    lease_max_messages: Option<u64>,
+    /// How much longer a cached key may open while the vault is unavailable, in seconds
+    #[arg(long)]
+    outage_grace: Option<u64>,
+}
+
+impl PolicyOptions {
+    /// The policy with what was given; `None` if nothing was.
+    fn over(&self, base: Policy) -> Option<Policy> {
+        let policy = Policy {
+            cache_ttl_seconds: self.cache_ttl.unwrap_or(base.cache_ttl_seconds),
+            lease_max_age_seconds: self.lease_max_age.unwrap_or(base.lease_max_age_seconds),
+            lease_max_messages: self.lease_max_messages.unwrap_or(base.lease_max_messages),
+            outage_grace_seconds: self.outage_grace.unwrap_or(base.outage_grace_seconds),
+        };
+        (policy != base).then_some(policy)
+    }
+}
+
+impl Tenant {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let admin = self.access.client()?.admin();
+        let tenant = match self.act {
+            Act::List => return list(&admin, self.output).await,
+            Act::Create(create) => create.run(&admin).await?,
+            Act::Show(Named { slug }) => admin.get(&slug).await?,
+            Act::Update(update) => update.run(&admin).await?,
+            Act::Suspend(Named { slug }) => admin.suspend(&admin.get(&slug).await?).await?,
+            Act::Resume(Named { slug }) => admin.resume(&admin.get(&slug).await?).await?,
+            Act::Delete(Named { slug }) => admin.delete(&admin.get(&slug).await?).await?,
+        };
+        self.output.fields(&tenant, &fields(&tenant));
+        Ok(())
+    }
+}
+
+impl Create {
+    async fn run(self, admin: &Admin) -> Result<Shown, Failure> {
+        let new = NewTenant {
+            display_name: self.display_name.unwrap_or_else(|| self.slug.clone()),
+            slug: self.slug,
+            directory_id: self.directory_id,
+            cloud: self.cloud,
+            vault: self.vault,
+            key_name: self.key_name,
+            key_version: self.key_version,
+            policy: self.policy.over(DEFAULT_POLICY),
+        };
+        let key = self.idempotency_key.unwrap_or_else(|| Uuid::new_v4().to_string());
+        Ok(admin.create(&new, Some(&key)).await?)
+    }
+}
+
+impl Update {
+    async fn run(self, admin: &Admin) -> Result<Shown, Failure> {
+        let read = admin.get(&self.named.slug).await?;
+        let key_version = if self.follow_latest {
+            Some("latest".to_owned())
+        } else {
+            self.key_version
+        };
+        let change = TenantChange {
+            display_name: self.display_name,
+            vault: self.vault,
+            key_name: self.key_name,
+            key_version,
+            policy: self.policy.over(read.policy),
+        };
+        Ok(admin.update(&read, &change).await?)
+    }
+}
+
+async fn list(admin: &Admin, output: Output) -> Result<(), Failure> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = admin.list(cursor.as_deref(), 100).await?;
+        all.extend(page.tenants);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    output.rows(&all, &["SLUG", "STATUS", "KEY", "NAME"], |tenant| {
+        vec![
+            tenant.slug.clone(),
+            tenant.status.clone(),
+            key(tenant),
+            tenant.display_name.clone(),
+        ]
+    });
+    Ok(())
+}
+
+fn fields(tenant: &Shown) -> Vec<(&'static str, String)> {
+    let policy = &tenant.policy;
+    vec![
+        ("slug", tenant.slug.clone()),
+        ("id", tenant.id.clone()),
+        ("name", tenant.display_name.clone()),
+        (
+            "status",
+            match &tenant.purge_at {
+                Some(purge_at) => format!("{} until {purge_at}", tenant.status),
+                None => tenant.status.clone(),
+            },
+        ),
+        ("directory", tenant.directory_id.clone()),
+        ("key", key(tenant)),
+        ("version", tenant.key_version.clone()),
+        ("former keys", former_keys(tenant)),
+        ("cache TTL", format!("{} s", policy.cache_ttl_seconds)),
+        (
+            "lease",
+            format!(
+                "{} s or {} messages",
+                policy.lease_max_age_seconds, policy.lease_max_messages
+            ),
+        ),
+        ("outage grace", format!("{} s", policy.outage_grace_seconds)),
+        ("revision", tenant.revision.to_string()),
+        ("registered", tenant.created_at.clone()),
+        ("changed", tenant.updated_at.clone()),
+    ]
+}
+
+fn former_keys(tenant: &Shown) -> String {
+    let keys: Vec<_> = tenant
+        .former_keys
+        .iter()
+        .map(|key| format!("https://{}/keys/{}", key.vault, key.key_name))
+        .collect();
+    keys.join(", ")
+}
+
+fn key(tenant: &Shown) -> String {
+    format!("https://{}/keys/{}", tenant.vault, tenant.key_name)
+}
+
+/// What the service takes if a registration names no policy.
+const DEFAULT_POLICY: Policy = Policy {
+    cache_ttl_seconds: 300,
+    lease_max_age_seconds: 300,
+    lease_max_messages: 1_000_000,
+    outage_grace_seconds: 0,
+};
