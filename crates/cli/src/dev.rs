@@ -34,7 +34,7 @@ pub(crate) struct Dev {
     /// Where the emulator takes orders (docs/emulator.md)
     #[arg(long, default_value = "127.0.0.1:8081")]
     control: SocketAddr,
-    /// What is logged: a level, or directives such as info,keyferry_azure=debug
+    /// What is logged: a level, or directives such as `info,keyferry_azure=debug`
     #[arg(long, default_value = "warn")]
     log: String,
 }

@@ -41,7 +41,7 @@ enum Command {
     /// Bring the registry's database to the current schema
     Migrate(migrate::Migrate),
     /// Register and administrate tenants
-    Tenant(tenant::Tenant),
+    Tenant(Box<tenant::Tenant>),
     /// Print a bearer token for the API
     Token(token::Token),
     /// Print completions for a shell

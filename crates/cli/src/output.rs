@@ -22,9 +22,9 @@ impl Output {
             Self::Table => {
                 let mut table = Table::new();
                 table.load_style(NOTHING).set_header(head);
-                all.iter().for_each(|item| {
+                for item in all {
                     table.add_row(row(item));
-                });
+                }
                 println!("{table}");
             }
         }
@@ -37,9 +37,9 @@ impl Output {
             Self::Table => {
                 let mut table = Table::new();
                 table.load_style(NOTHING);
-                fields.iter().for_each(|(name, value)| {
+                for (name, value) in fields {
                     table.add_row([*name, value.as_str()]);
-                });
+                }
                 println!("{table}");
             }
         }

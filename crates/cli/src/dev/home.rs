@@ -12,6 +12,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{access::AccessOptions, failure::Failure};
 
+/// The application's secret, in a file of its own as the configuration wants it.
+pub(super) const CLIENT_SECRET: &str = "client-secret";
+
 /// The directory, by its absolute path.
 pub(super) struct Home(PathBuf);
 
@@ -43,25 +46,20 @@ impl Home {
     }
 
     pub(super) fn client_secret(&self) -> PathBuf {
-        self.0.join("client-secret")
-    }
-
-    pub(super) fn access(&self, who: &str) -> PathBuf {
-        self.0.join(format!("{who}.json"))
+        self.0.join(CLIENT_SECRET)
     }
 
     pub(super) fn write_ca(&self, pem: &str) -> Result<(), Failure> {
-        self.write(&self.ca(), pem.as_bytes())
+        self.write("ca.pem", pem.as_bytes())
     }
 
     pub(super) fn write_config(&self, text: &str) -> Result<PathBuf, Failure> {
-        let file = self.0.join("keyferry.toml");
-        self.write(&file, text.as_bytes())?;
-        Ok(file)
+        self.write("keyferry.toml", text.as_bytes())?;
+        Ok(self.0.join("keyferry.toml"))
     }
 
-    pub(super) fn write_json(&self, file: &Path, value: &impl Serialize) -> Result<(), Failure> {
-        self.write(file, &serde_json::to_vec_pretty(value).map_err(Failure::start)?)
+    pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
+        self.write(name, &serde_json::to_vec_pretty(value).map_err(Failure::start)?)
     }
 
     pub(super) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
@@ -70,12 +68,12 @@ impl Home {
 
     /// A client with the operator's access file, which was written for this start's ports.
     pub(super) fn operator_client(&self) -> Result<Client, Failure> {
-        AccessOptions::of_file(self.access("operator")).client()
+        AccessOptions::of_file(self.0.join("operator.json")).client()
     }
 
     /// Written beside and renamed: a kill leaves the old file or the new one.
-    pub(super) fn write(&self, file: &Path, text: &[u8]) -> Result<(), Failure> {
-        let beside = file.with_extension("new");
+    pub(super) fn write(&self, name: &str, text: &[u8]) -> Result<(), Failure> {
+        let (file, beside) = (self.0.join(name), self.0.join(format!("{name}.new")));
         let written = || -> io::Result<()> {
             let mut out = fs::OpenOptions::new()
                 .write(true)
@@ -85,7 +83,7 @@ impl Home {
                 .open(&beside)?;
             out.write_all(text)?;
             out.sync_all()?;
-            fs::rename(&beside, file)
+            fs::rename(&beside, &file)
         };
         written().map_err(|error| Failure::start(format!("{} cannot be written: {error}", file.display())))
     }

@@ -6,7 +6,7 @@ use keyferry_emulator::{Application, Assignment, Emulator, Order, Role, Scope, S
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::home::Home;
+use super::home::{CLIENT_SECRET, Home};
 use crate::{access::Access, failure::Failure};
 
 /// The demo customer.
@@ -49,8 +49,8 @@ impl World {
     /// Brings the emulator to this world, whatever of it is there already. Makes an RSA key at the first start.
     pub(super) fn settle(emulator: &Emulator, home: &Home) -> Result<Self, Failure> {
         let world = home.read_json("world.json").unwrap_or_else(Self::draw);
-        home.write_json(&home.path().join("world.json"), &world)?;
-        home.write(&home.client_secret(), world.keyferry.secret.as_bytes())?;
+        home.write_json("world.json", &world)?;
+        home.write(CLIENT_SECRET, world.keyferry.secret.as_bytes())?;
         world.settle_directories(emulator)?;
         world.settle_vault(emulator)?;
         Ok(world)
@@ -217,9 +217,9 @@ log = {log}
                 connect: Some(azure),
             })
         };
-        home.write_json(&home.access("operator"), &access(&self.operator)?)?;
+        home.write_json("operator.json", &access(&self.operator)?)?;
         let service = access(&self.service)?;
-        home.write_json(&home.access("service"), &service)?;
+        home.write_json("service.json", &service)?;
         Ok(service)
     }
 }
