@@ -33,6 +33,7 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>, stop: Cancel
             "/faults",
             get(|Shared(state): Shared<Arc<State>>| async move { Json(state.faults.list()) }),
         )
+        .route("/hosts", get(hosts))
         .route("/ca.pem", get(ca))
         .route("/managed-identity/{directory}/{client_id}", get(managed_identity))
         .with_state(state);
@@ -76,6 +77,12 @@ async fn orders(Shared(state): Shared<Arc<State>>, Json(given): Json<Value>) -> 
         Ok(Err(error)) => refuse(StatusCode::CONFLICT, &error.to_string()),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the order was not carried out"),
     }
+}
+
+/// The names that Azure's DNS would know: the login hosts', and every vault's that is not purged.
+async fn hosts(Shared(state): Shared<Arc<State>>) -> Json<Vec<String>> {
+    let vaults: Vec<_> = state.world().vaults.keys().cloned().collect();
+    Json(entra::login_hosts().map(str::to_owned).chain(vaults).collect())
 }
 
 async fn ca(Shared(state): Shared<Arc<State>>) -> impl IntoResponse {

@@ -29,6 +29,11 @@ pub(crate) fn is_login_host(host: &str) -> bool {
     CLOUDS.iter().any(|(login, _)| *login == host)
 }
 
+/// The hosts that Entra answers at.
+pub(crate) fn login_hosts() -> impl Iterator<Item = &'static str> {
+    CLOUDS.iter().map(|(login, _)| *login)
+}
+
 /// Where principals of this vault's cloud get their tokens.
 pub(crate) fn login_host(vault_host: &str) -> &'static str {
     let suffix = vault_host.split_once('.').map_or("", |(_, suffix)| suffix);

@@ -71,6 +71,33 @@ impl Route {
     }
 }
 
+impl Route {
+    /// What a vault is asked that is no operation on keys: other data planes, and what does not exist.
+    pub(crate) fn other() -> Self {
+        Self {
+            operation: Operation::Other,
+            name: String::new(),
+            version: String::new(),
+        }
+    }
+
+    /// Names are 1 to 127 letters, digits and hyphens.
+    fn check_name(&self) -> Result<(), Refusal> {
+        let plain = self
+            .name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if plain && self.name.len() <= MAX_NAME {
+            Ok(())
+        } else {
+            Err(Refusal::bad_parameter(&format!(
+                "The request URI contains an invalid name: {}",
+                self.name
+            )))
+        }
+    }
+}
+
 fn crypto_operation(verb: &str) -> Option<Operation> {
     Some(match verb {
         "encrypt" => Operation::Encrypt,
@@ -89,7 +116,7 @@ pub(crate) async fn answer(state: &State, call: Call<'_>) -> Response<Body> {
         Ok((status, body)) => json_answer(status, &body),
         Err(refusal) => refusal.into_answer(),
     };
-    with_vault_headers(answer, &call)
+    with_vault_headers(answer, call.client, call.headers.get(CLIENT_REQUEST_ID))
 }
 
 async fn handle(state: &State, call: &Call<'_>) -> Result<(StatusCode, Value), Refusal> {
@@ -97,13 +124,11 @@ async fn handle(state: &State, call: &Call<'_>) -> Result<(StatusCode, Value), R
         return Ok((StatusCode::OK, Value::Object(serde_json::Map::new())));
     }
     let caller = access::authenticate(state, call)?;
-    if !call
-        .query
-        .split('&')
-        .any(|pair| pair.starts_with("api-version=") && pair.len() > "api-version=".len())
-    {
-        return Err(Refusal::bad_parameter("api-version must be specified"));
+    check_api_version(call.query)?;
+    if call.route.operation == Operation::Other {
+        return Err(Refusal::of_status(StatusCode::NOT_FOUND));
     }
+    call.route.check_name()?;
     access::authorize(state, call, &caller)?;
     match call.route.operation {
         Operation::Encrypt
@@ -114,6 +139,20 @@ async fn handle(state: &State, call: &Call<'_>) -> Result<(StatusCode, Value), R
         | Operation::Verify => crypto::perform(state, call).await,
         Operation::Create | Operation::Rotate => keys::make(state, call).await,
         _ => keys::manage(state, call),
+    }
+}
+
+fn check_api_version(query: &str) -> Result<(), Refusal> {
+    let given = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("api-version="))
+        .unwrap_or_default();
+    match given {
+        "" => Err(Refusal::bad_parameter("api-version must be specified")),
+        known if API_VERSIONS.contains(&known) => Ok(()),
+        other => Err(Refusal::bad_parameter(&format!(
+            "The specified version ({other}) is not recognized. Consider using the latest supported version (2025-07-01)."
+        ))),
     }
 }
 
@@ -133,7 +172,11 @@ pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
 }
 
 /// The headers of every answer of Key Vault.
-fn with_vault_headers(mut answer: Response<Body>, call: &Call<'_>) -> Response<Body> {
+pub(crate) fn with_vault_headers(
+    mut answer: Response<Body>,
+    client: IpAddr,
+    client_request_id: Option<&HeaderValue>,
+) -> Response<Body> {
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-ms-keyvault-region", HeaderValue::from_static("westeurope"));
@@ -146,13 +189,21 @@ fn with_vault_headers(mut answer: Response<Body>, call: &Call<'_>) -> Response<B
     tell("x-ms-request-id", Uuid::new_v4().to_string());
     tell(
         "x-ms-keyvault-network-info",
-        format!("conn_type=Ipv4;addr={};act_addr_fam=InterNetwork;", call.client),
+        format!("conn_type=Ipv4;addr={client};act_addr_fam=InterNetwork;"),
     );
-    if let Some(id) = call.headers.get("x-ms-client-request-id") {
-        headers.insert("x-ms-client-request-id", id.clone());
+    if let Some(id) = client_request_id {
+        headers.insert(CLIENT_REQUEST_ID, id.clone());
     }
     answer
 }
+
+/// The client's own name for its request, which every answer repeats.
+pub(crate) const CLIENT_REQUEST_ID: &str = "x-ms-client-request-id";
+
+const MAX_NAME: usize = 127;
+
+/// The versions of the data plane that are known to exist.
+const API_VERSIONS: [&str; 8] = ["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01"];
 
 #[cfg(test)]
 mod tests {

@@ -127,6 +127,16 @@ impl Emulator {
         order::carry_out(&self.state, order)
     }
 
+    /// Whether there is a key of that name, deleted or not.
+    #[must_use]
+    pub fn has_key(&self, host: &str, name: &str) -> bool {
+        self.state
+            .world()
+            .vaults
+            .get(host)
+            .is_some_and(|vault| vault.keys.contains_key(name))
+    }
+
     /// What was asked so far.
     #[must_use]
     pub fn calls(&self) -> Vec<CallCount> {

@@ -59,6 +59,8 @@ pub enum Order {
     },
     /// Soft-deletes a vault or recovers it.
     SetVaultDeleted { host: String, deleted: bool },
+    /// Purges a vault with all its keys: its name is no longer listed by `GET /hosts`.
+    PurgeVault { host: String },
     /// Has a vault trust another directory.
     MoveVault { host: String, directory: Uuid },
     /// Opens, restricts or closes a vault's network.
@@ -230,6 +232,9 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
 fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
     match order {
         Order::SetVaultDeleted { host, deleted } => find(world, &host)?.deleted = deleted,
+        Order::PurgeVault { host } => {
+            world.vaults.remove(&host).ok_or(OrderError::Missing("vault"))?;
+        }
         Order::MoveVault { host, directory } => find(world, &host)?.directory = directory,
         Order::SetNetwork { host, network } => find(world, &host)?.options.network = network,
         Order::SetAccessPolicies { host, access_policies } => {

@@ -1,6 +1,12 @@
 //! The HTTPS side: one port for every host, told apart by the name that the client asks for.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::{Body, Bytes};
 use futures::StreamExt;
@@ -20,7 +26,7 @@ use crate::{
     calls::Operation,
     entra::{self, error::TokenError},
     fault::{Fault, HANG_CHECK},
-    keyvault::{self, Call, Route, error::Refusal, json_answer},
+    keyvault::{self, CLIENT_REQUEST_ID, Call, Route, error::Refusal, json_answer, with_vault_headers},
     state::State,
 };
 
@@ -63,18 +69,20 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, 
 
 /// One request, as it was understood.
 struct Asked {
+    client: IpAddr,
+    client_request_id: Option<HeaderValue>,
     host: String,
     operation: Operation,
     route: Option<Route>,
 }
 
 async fn respond(state: &State, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
-    let asked = Asked::read(&request);
+    let asked = Asked::read(&request, peer.ip());
     let fault = state.faults.meet(&asked.host, asked.operation);
     let counted = if fault_comes_first(fault.as_ref()) {
         None
     } else {
-        answer(state, peer, &asked, request).await?
+        answer(state, &asked, request).await?
     };
     let outcome = match fault {
         Some(fault) => disturb(state, &asked, fault, counted).await,
@@ -82,7 +90,6 @@ async fn respond(state: &State, peer: SocketAddr, request: Request<Incoming>) ->
     };
     let status = outcome.as_ref().map_or(0, |answer| answer.status().as_u16());
     let challenged = status == 401
-        && asked.route.is_some()
         && outcome
             .as_ref()
             .is_ok_and(|a| a.extensions().get::<Challenged>().is_some());
@@ -111,31 +118,34 @@ fn fault_comes_first(fault: Option<&Fault>) -> bool {
 }
 
 impl Asked {
-    fn read(request: &Request<Incoming>) -> Self {
+    fn read(request: &Request<Incoming>, client: IpAddr) -> Self {
         let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let host = request.uri().host().or(named).unwrap_or_default();
         let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
         let (method, path) = (request.method(), request.uri().path());
-        if entra::is_login_host(&host) {
-            return Self {
-                host,
-                operation: entra::operation(method, path),
-                route: None,
-            };
+        let (operation, route) = if entra::is_login_host(&host) {
+            (entra::operation(method, path), None)
+        } else {
+            let route = Route::parse(method, path);
+            (route.as_ref().map_or(Operation::Other, |route| route.operation), route)
+        };
+        Self {
+            client,
+            client_request_id: request.headers().get(CLIENT_REQUEST_ID).cloned(),
+            host,
+            operation,
+            route,
         }
-        let route = Route::parse(method, path);
-        let operation = route.as_ref().map_or(Operation::Other, |route| route.operation);
-        Self { host, operation, route }
+    }
+
+    /// A refusal as the vault would send it.
+    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        with_vault_headers(refusal.into_answer(), self.client, self.client_request_id.as_ref())
     }
 }
 
 /// The true answer; `None` where nothing would answer at all.
-async fn answer(
-    state: &State,
-    peer: SocketAddr,
-    asked: &Asked,
-    request: Request<Incoming>,
-) -> Result<Option<Response<Body>>, BrokenOff> {
+async fn answer(state: &State, asked: &Asked, request: Request<Incoming>) -> Result<Option<Response<Body>>, BrokenOff> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_LIMIT)
         .collect()
@@ -151,21 +161,22 @@ async fn answer(
     if entra::is_login_host(&asked.host) {
         return Ok(Some(entra::answer(state, &asked.host, asked.operation, path, &body)));
     }
-    let there = state.world().vaults.get(&asked.host).is_some_and(|vault| !vault.deleted);
+    let there = state
+        .world()
+        .vaults
+        .get(&asked.host)
+        .is_some_and(|vault| !vault.deleted);
     if !there {
         return Err(BrokenOff);
     }
-    let Some(route) = asked.route.clone() else {
-        return Ok(Some(Refusal::of_status(StatusCode::NOT_FOUND).into_answer()));
-    };
     let query = parts.uri.query().unwrap_or_default();
     let call = Call {
         host: &asked.host,
-        client: peer.ip(),
+        client: asked.client,
         headers: &parts.headers,
         query,
         body,
-        route,
+        route: asked.route.clone().unwrap_or_else(Route::other),
     };
     let anonymous = !parts.headers.contains_key(header::AUTHORIZATION);
     let mut answer = keyvault::answer(state, call).await;
@@ -206,13 +217,13 @@ async fn disturb(
             }
             Ok(answer)
         }
-        Fault::Throttle { retry_after } => Ok(Refusal::throttled(retry_after).into_answer()),
+        Fault::Throttle { retry_after } => Ok(asked.refuse(Refusal::throttled(retry_after))),
         Fault::Status { status } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             Ok(if entra {
                 entra_status(status)
             } else {
-                Refusal::of_status(status).into_answer()
+                asked.refuse(Refusal::of_status(status))
             })
         }
         Fault::Truncate => truncate(answer.ok_or(BrokenOff)?).await,
@@ -234,6 +245,9 @@ fn entra_status(status: StatusCode) -> Response<Body> {
     json_answer(status, &body)
 }
 
+/// Long enough for half of a small answer to be on its way.
+const FLUSH: Duration = Duration::from_millis(50);
+
 /// Promises the whole body, sends half, and breaks off.
 async fn truncate(answer: Response<Body>) -> Result<Response<Body>, BrokenOff> {
     let (mut parts, body) = answer.into_parts();
@@ -243,6 +257,8 @@ async fn truncate(answer: Response<Body>) -> Result<Response<Body>, BrokenOff> {
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let broken = futures::stream::once(async { Ok::<Bytes, io::Error>(half) }).chain(futures::stream::once(async {
+        // On HTTP/2 the reset would overtake what is still in the buffer, and there would be no answer at all.
+        tokio::time::sleep(FLUSH).await;
         Err(io::Error::from(io::ErrorKind::ConnectionReset))
     }));
     Ok(Response::from_parts(parts, Body::from_stream(broken)))

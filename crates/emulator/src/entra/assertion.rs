@@ -16,7 +16,8 @@ struct Claims {
     iss: String,
     sub: String,
     aud: String,
-    exp: i64,
+    /// A `NumericDate` (RFC 7519 §2): the official Python SDK sends a fraction.
+    exp: f64,
     #[serde(default)]
     jti: Option<String>,
 }
@@ -102,7 +103,9 @@ fn verify(assertion: &str, key: &DecodingKey) -> Result<(), TokenError> {
 }
 
 fn not_expired(claims: &Claims) -> Result<(), TokenError> {
-    if claims.exp > unix_now() {
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit 53 bits")]
+    let now = unix_now() as f64;
+    if claims.exp > now {
         Ok(())
     } else {
         Err(TokenError::bad_assertion("the assertion is expired"))
@@ -118,7 +121,13 @@ fn key_of(pem: &str, header: &Header) -> Option<DecodingKey> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
     let sha256 = b64(&Sha256::digest(&pem.contents));
     let sha1 = b64(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &pem.contents).as_ref());
-    let named = header.x5t_s256.as_deref() == Some(&sha256) || header.x5t.as_deref() == Some(&sha1);
+    // The official Python SDK pads its thumbprints, against RFC 7515, and Entra takes them.
+    let names = |given: &Option<String>, thumbprint: &str| {
+        given
+            .as_deref()
+            .is_some_and(|given| given.trim_end_matches('=') == thumbprint)
+    };
+    let named = names(&header.x5t_s256, &sha256) || names(&header.x5t, &sha1);
     let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
     named.then(|| DecodingKey::from_rsa_der(&certificate.public_key().subject_public_key.data))
 }

@@ -124,7 +124,8 @@ pub(super) fn vault_of<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Vaul
 
 fn action_of(operation: Operation) -> Action {
     let (rbac, policy) = match operation {
-        Operation::Get | Operation::List | Operation::Versions => ("keys/read", "get"),
+        Operation::Get => ("keys/read", "get"),
+        Operation::List | Operation::Versions => ("keys/read", "list"),
         Operation::GetRotationPolicy => ("keyrotationpolicies/read", "getrotationpolicy"),
         Operation::SetRotationPolicy => ("keyrotationpolicies/write", "setrotationpolicy"),
         Operation::Encrypt => ("keys/encrypt/action", "encrypt"),
@@ -140,7 +141,8 @@ fn action_of(operation: Operation) -> Action {
         Operation::Delete => ("keys/delete", "delete"),
         Operation::Recover => ("deletedKeys/recover/action", "recover"),
         Operation::Purge => ("deletedKeys/purge/action", "purge"),
-        Operation::GetDeleted | Operation::ListDeleted => ("deletedKeys/read", "get"),
+        Operation::GetDeleted => ("deletedKeys/read", "get"),
+        Operation::ListDeleted => ("deletedKeys/read", "list"),
         Operation::Challenge
         | Operation::HealthStatus
         | Operation::Token

@@ -100,7 +100,9 @@ fn asked_for(wishes: &Wishes, vault: &Vault) -> Result<(u32, bool), Refusal> {
 }
 
 fn import(state: &State, call: &Call<'_>) -> Done {
-    let wishes = wishes(call)?;
+    let mut wishes = wishes(call)?;
+    // An import names its operations as a member of the JWK.
+    wishes.key_ops = serde_json::from_value(wishes.key["key_ops"].take()).unwrap_or_default();
     let key = RsaKey::from_jwk(&wishes.key).map_err(|_| Refusal::bad_parameter("Property 'key' is invalid.\r\n"))?;
     let hsm = {
         let world = state.world();

@@ -51,7 +51,6 @@ impl Throttle {
     }
 }
 
-/// A key's cost: RSA-2048 4000 in software and 2000 in an HSM, RSA-3072 1000 and 500, RSA-4096 500 and 250.
 fn weight(vault: &Vault, route: &Route) -> (Kind, u32) {
     let crypto = matches!(
         route.operation,
@@ -66,13 +65,51 @@ fn weight(vault: &Vault, route: &Route) -> (Kind, u32) {
     let (true, Some(version)) = (crypto, version) else {
         return (Kind::Other, 1);
     };
-    let software = match version.key.bits() {
+    (Kind::Crypto, price(version.key.bits(), version.kty != "RSA"))
+}
+
+/// What a key of that size costs. Ten seconds buy 4000 operations with RSA-2048 in software and 2000 in an HSM, 1000 and
+/// 500 with RSA-3072, 500 and 250 with RSA-4096.
+fn price(bits: usize, hsm: bool) -> u32 {
+    let software = match bits {
         ..=2048 => 1,
         2049..=3072 => 4,
         _ => 8,
     };
-    (Kind::Crypto, if version.kty == "RSA" { software } else { 2 * software })
+    if hsm { 2 * software } else { software }
 }
 
 const WINDOW: Duration = Duration::from_secs(10);
 const BUDGET: u32 = 4000;
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::world::VaultOptions;
+
+    #[test]
+    fn ten_seconds_buy_what_azure_documents() {
+        let limits = [(2048, 4000, 2000), (3072, 1000, 500), (4096, 500, 250)];
+        for (bits, software, hsm) in limits {
+            assert_eq!(BUDGET / price(bits, false), software);
+            assert_eq!(BUDGET / price(bits, true), hsm);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vault_that_spent_its_budget_waits_for_the_next_window_and_others_do_not() {
+        let vault = |host| Vault::new(host, Uuid::nil(), VaultOptions::default());
+        let (one, other) = (vault("one.vault.azure.net"), vault("other.vault.azure.net"));
+        let (throttle, route) = (Throttle::default(), Route::other());
+        for _ in 0..4000 {
+            throttle.admit(&one, &route).unwrap();
+        }
+        tokio::time::advance(Duration::from_millis(9_999)).await;
+        throttle.admit(&one, &route).unwrap_err();
+        throttle.admit(&other, &route).unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        throttle.admit(&one, &route).unwrap();
+    }
+}
