@@ -1,4 +1,4 @@
-//! An emulator on free ports of loopback, until its input ends or it is told to stop: for judges in other languages.
+//! An emulator on free ports of loopback, until it is told to stop (SIGTERM): for judges in other languages.
 #![expect(clippy::print_stdout, reason = "it tells where it is")]
 
 use keyferry_emulator::{Emulator, EmulatorConfig};

@@ -22,6 +22,8 @@ mod entra;
 mod fault;
 mod keyvault;
 mod order;
+#[cfg(any(test, doctest))]
+mod reference;
 mod rsa;
 mod server;
 mod state;
