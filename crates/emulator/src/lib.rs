@@ -22,7 +22,7 @@ mod entra;
 mod fault;
 mod keyvault;
 mod order;
-#[cfg(any(test, doctest))]
+#[cfg(test)]
 mod reference;
 mod rsa;
 mod server;
@@ -186,3 +186,8 @@ impl Default for EmulatorConfig {
         }
     }
 }
+
+/// The reference's example in Rust is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/emulator.md")]
+struct ReferenceExample;

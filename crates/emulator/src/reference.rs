@@ -7,11 +7,6 @@ use serde_json::{Value, json};
 
 use crate::{Fault, Operation, Order};
 
-/// Its Rust example is compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/emulator.md")]
-struct Example;
-
 const REFERENCE: &str = include_str!("../../../docs/emulator.md");
 
 #[test]
