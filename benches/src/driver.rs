@@ -37,6 +37,18 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Sends the request once and returns the answer's body, so that the yardstick can answer as many bytes.
+    pub async fn answer(&self) -> io::Result<Vec<u8>> {
+        let stream = TcpStream::connect(self.addr).await?;
+        let mut connection = Connection { stream, request: Arc::clone(&self.request), buffer: vec![0; BUFFER] };
+        let whole = connection.exchange().await?;
+        let answer = &connection.buffer[..whole];
+        let head = head_len(answer).unwrap_or(whole);
+        Ok(answer[head..].to_vec())
+    }
+}
+
 /// Kept-alive connections to one target.
 pub struct Driver {
     connections: Vec<Connection>,
@@ -106,7 +118,8 @@ impl Driver {
 }
 
 impl Connection {
-    async fn exchange(&mut self) -> io::Result<()> {
+    /// Sends the request, reads the answer into the buffer, returns the answer's length.
+    async fn exchange(&mut self) -> io::Result<usize> {
         self.stream.write_all(&self.request).await?;
         let mut filled = 0;
         loop {
@@ -118,7 +131,7 @@ impl Connection {
             if let Some(whole) = answer_len(&self.buffer[..filled])?
                 && filled >= whole
             {
-                return Ok(());
+                return Ok(whole);
             }
         }
     }
@@ -126,20 +139,23 @@ impl Connection {
 
 /// The length of the whole answer, once its head is there.
 fn answer_len(bytes: &[u8]) -> io::Result<Option<usize>> {
-    let Some(head_len) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
-        return Ok(None);
-    };
+    let Some(head_len) = head_len(bytes) else { return Ok(None) };
     let head = String::from_utf8_lossy(&bytes[..head_len]);
     if !head.starts_with("HTTP/1.1 200") {
-        return Err(io::Error::other(format!(
-            "not a success: {}",
-            String::from_utf8_lossy(bytes)
-        )));
+        return Err(io::Error::other(format!("not a success: {}", String::from_utf8_lossy(bytes))));
     }
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "))
         .and_then(|length| length.parse::<usize>().ok())
         .ok_or_else(|| io::Error::other("an answer without content-length"))?;
-    Ok(Some(head_len + 4 + length))
+    Ok(Some(head_len + length))
 }
+
+/// The length of the answer's head with the empty line that ends it.
+fn head_len(bytes: &[u8]) -> Option<usize> {
+    Some(bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4)
+}
+
+/// Room for the largest answer of any row: a 64 KiB envelope in base64url.
+const BUFFER: usize = 256 * 1024;

@@ -1,6 +1,7 @@
 //! The yardstick: a bare axum server that reads a request of the same size and answers with as many bytes.
+#![expect(clippy::print_stdout, reason = "it says where it listens")]
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use axum::{Json, Router, body::Bytes, http::header, response::IntoResponse, routing::post};
 use serde::{Deserialize, Serialize};
@@ -15,12 +16,11 @@ pub async fn serve(listener: tokio::net::TcpListener) -> io::Result<()> {
     axum::serve(listener, router).await
 }
 
-/// Binds an echo to a free port of loopback and serves it in the background.
-pub async fn start() -> io::Result<SocketAddr> {
+/// Serves on a free port of loopback, and says which on the first line of its output.
+pub async fn announce_and_serve() -> io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let addr = listener.local_addr()?;
-    tokio::spawn(serve(listener));
-    Ok(addr)
+    println!("{}", listener.local_addr()?);
+    serve(listener).await
 }
 
 async fn fixed(axum::extract::Path(len): axum::extract::Path<usize>, body: Bytes) -> impl IntoResponse {

@@ -6,3 +6,4 @@
 pub mod compare;
 pub mod driver;
 pub mod echo;
+pub mod stage;

@@ -20,13 +20,13 @@ const DEV_ACCESS: &str = ".keyferry/operator.json";
 #[derive(Args, Debug)]
 pub(crate) struct AccessOptions {
     /// The API's address; the access file's if left out
-    #[arg(long, env = "KEYFERRY_SERVER")]
+    #[arg(long, global = true, env = "KEYFERRY_SERVER")]
     server: Option<Url>,
     /// A bearer token; without one, the access file's credentials get one
-    #[arg(long, env = "KEYFERRY_TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, env = "KEYFERRY_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// A file that says how to reach Keyferry and how to get a token (docs/command.md); `keyferry dev` writes one
-    #[arg(long, env = "KEYFERRY_ACCESS")]
+    #[arg(long, global = true, env = "KEYFERRY_ACCESS")]
     access: Option<PathBuf>,
 }
 

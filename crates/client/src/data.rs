@@ -73,12 +73,13 @@ pub struct Opened {
 
 /// One item's outcome in a batch.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
 pub enum BatchItem<T> {
-    /// It failed; the others may not have.
-    Problem(Box<Problem>),
     /// It was done.
+    #[serde(rename = "ok")]
     Done(T),
+    /// It failed; the others may not have.
+    #[serde(rename = "problem")]
+    Problem(Box<Problem>),
 }
 
 impl<T> BatchItem<T> {

@@ -40,11 +40,25 @@ pub struct Problem {
     #[serde(default)]
     pub request_id: Option<String>,
     /// Seconds after which another try may help.
-    #[serde(default)]
+    #[serde(default, rename = "retry_after_seconds")]
     pub retry_after: Option<u64>,
+    /// What the customer's vault or directory said.
+    #[serde(default)]
+    pub upstream: Option<Upstream>,
     /// Fields that were refused, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+}
+
+/// What the customer's vault or directory said, for a support case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Its error code: `ForbiddenByRbac`, `AADSTS7000229`.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Its id of the request.
+    #[serde(default)]
+    pub request_id: Option<String>,
 }
 
 /// A refused field.

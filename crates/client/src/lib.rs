@@ -27,7 +27,7 @@ mod transport;
 pub use self::{
     admin::{Admin, FormerKey, NewTenant, Policy, Tenant, TenantChange, TenantPage},
     data::{BatchItem, Context, DataKey, Opened, OpenedKey, Sealed, SealedKey, TenantClient},
-    error::{Error, Fault, Problem},
+    error::{Error, Fault, FieldError, Problem, Upstream},
     secret::{Secret, Token},
     token::{ClientCredentials, TokenSource},
     transport::{Client, http_client},

@@ -205,7 +205,7 @@ kinds! {
         "The customer's vault failed" "The vault answered with an error of its own. Try again.";
     /// [`VaultCause::Timeout`].
     VaultTimeout = GATEWAY_TIMEOUT "vault-timeout" Unavailable
-        "The customer's vault did not answer in time" "Try again.";
+        "The customer's vault did not answer in time" "The vault was reached, but gave no answer within Keyferry's time limit. Try again.";
     /// [`VaultCause::ConnectionFailed`].
     VaultUnreachable = SERVICE_UNAVAILABLE "vault-unreachable" Unavailable
         "The customer's vault cannot be reached" "No connection could be made, or it broke. Try again.";

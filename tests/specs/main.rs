@@ -1,0 +1,15 @@
+//! The promises. Each test's name is one.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
+
+mod command;
+mod crashes;
+mod dev;
+mod economy;
+mod interop;
+mod outages;
+mod refusals;
+mod replicas;
+mod rotation;
+mod secrecy;
+mod tenancy;

@@ -1,0 +1,385 @@
+//! An Azure with a platform and its customers, and the configuration of a Keyferry that serves them.
+
+use std::{
+    fmt::Write,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use base64_simd::URL_SAFE_NO_PAD;
+use keyferry_client::{ClientCredentials, NewTenant, Policy, TokenSource};
+use keyferry_emulator::{
+    Application, Assignment, Emulator, EmulatorConfig, Fault, FaultOrder, Operation, Order, Role, RsaKey, Scope,
+    Secret, VaultOptions,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{Database, Keyferry, command};
+
+/// The name of every customer's key.
+pub const KEY: &str = "kek";
+/// Keyferry's own client secret.
+pub const SECRET: &str = "the-application-secret-of-keyferry";
+/// The host of Entra.
+const ENTRA: &str = "login.microsoftonline.com";
+
+const PLATFORM: Uuid = Uuid::from_u128(0xa1);
+const KEYFERRY: Uuid = Uuid::from_u128(0xa2);
+const SERVICE: Uuid = Uuid::from_u128(0xa3);
+const OPERATOR: Uuid = Uuid::from_u128(0xa4);
+
+/// Everything around a Keyferry.
+pub struct World {
+    /// Azure.
+    pub emulator: Emulator,
+    /// Where tenants are kept.
+    pub database: Database,
+    dir: TempDir,
+    /// What is added to the configuration, as TOML.
+    pub extra: String,
+    /// The registry's URL, if not the database's own.
+    pub registry_url: Option<String>,
+    service: TokenSource,
+    operator: TokenSource,
+}
+
+/// A customer whose key Keyferry may use.
+pub struct Customer {
+    /// Its name in URLs.
+    pub slug: String,
+    /// Its directory.
+    pub directory: Uuid,
+    /// Its vault.
+    pub vault: String,
+    /// Keyferry's principal in its directory.
+    pub principal: Uuid,
+}
+
+impl World {
+    /// A platform without customers, on a registry that has its schema.
+    pub async fn new(database: Database) -> Self {
+        let config = EmulatorConfig {
+            signing_key: Some(pkcs8().clone()),
+            ..EmulatorConfig::default()
+        };
+        let emulator = Emulator::start(config).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+        std::fs::write(dir.path().join("secret"), SECRET).unwrap();
+        let world = Self {
+            service: tokens(&emulator, SERVICE),
+            operator: tokens(&emulator, OPERATOR),
+            emulator,
+            database,
+            dir,
+            extra: String::new(),
+            registry_url: None,
+        };
+        world.platform();
+        let migrated = command()
+            .args(["migrate", "--url", &world.database.url()])
+            .output()
+            .unwrap();
+        assert!(
+            migrated.status.success(),
+            "{}",
+            String::from_utf8_lossy(&migrated.stderr)
+        );
+        world
+    }
+
+    fn platform(&self) {
+        self.order(Order::CreateDirectory { directory: PLATFORM });
+        for (client_id, uri) in [(KEYFERRY, Some("api://keyferry")), (SERVICE, None), (OPERATOR, None)] {
+            let application = Application {
+                identifier_uri: uri.map(str::to_owned),
+                secrets: vec![Secret {
+                    value: SECRET.into(),
+                    expired: false,
+                }],
+                ..Application::default()
+            };
+            self.order(Order::RegisterApplication { client_id, application });
+        }
+        self.consent(
+            PLATFORM,
+            SERVICE,
+            &["Keyferry.Seal", "Keyferry.Open", "Keyferry.Rewrap"],
+        );
+        self.consent(PLATFORM, OPERATOR, &["Keyferry.Operator"]);
+    }
+
+    /// Has something happen in Azure.
+    pub fn order(&self, order: Order) {
+        self.emulator.order(order).unwrap();
+    }
+
+    fn consent(&self, directory: Uuid, client_id: Uuid, roles: &[&str]) -> Uuid {
+        let consent = Order::Consent {
+            directory,
+            client_id,
+            resource: "api://keyferry".into(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        };
+        let answer = self.emulator.order(consent).unwrap();
+        answer["oid"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// A customer with a directory, a vault and a key, who has given Keyferry what it needs, but is no tenant yet.
+    #[must_use]
+    pub fn customer(&self, slug: &str) -> Customer {
+        let (directory, vault) = (Uuid::new_v4(), format!("{slug}-vault.vault.azure.net"));
+        self.order(Order::CreateDirectory { directory });
+        let principal = self.consent(directory, KEYFERRY, &[]);
+        let customer = Customer {
+            slug: slug.to_owned(),
+            directory,
+            vault,
+            principal,
+        };
+        self.order(Order::CreateVault {
+            host: customer.vault.clone(),
+            directory,
+            options: VaultOptions {
+                throttled: false,
+                ..VaultOptions::default()
+            },
+        });
+        self.order(customer.assignment(true));
+        self.new_version(&customer);
+        customer
+    }
+
+    /// A customer who is a tenant.
+    pub async fn tenant(&self, keyferry: &Keyferry, slug: &str, policy: Option<Policy>) -> Customer {
+        let customer = self.customer(slug);
+        let created = self.admin(keyferry).create(&customer.registration(policy), None).await;
+        created.unwrap();
+        customer
+    }
+
+    /// Makes a version of a customer's key.
+    pub fn new_version(&self, customer: &Customer) {
+        self.order(Order::ImportKey {
+            host: customer.vault.clone(),
+            name: KEY.into(),
+            pkcs8: URL_SAFE_NO_PAD.encode_to_string(pkcs8()),
+        });
+    }
+
+    /// Has an operation of a vault (of Entra, if it is one of Entra's) go wrong until faults are cleared.
+    pub fn fault(&self, customer: &Customer, operation: Operation, fault: Fault) {
+        let host = if operation == Operation::Token {
+            ENTRA
+        } else {
+            &customer.vault
+        };
+        let fault = FaultOrder::always(host, Some(operation), fault);
+        self.order(Order::Fault { fault });
+    }
+
+    /// Has Keyferry's own secret expire, or be good again.
+    pub fn set_own_secret_expired(&self, expired: bool) {
+        self.order(Order::SetSecretsExpired {
+            client_id: KEYFERRY,
+            expired,
+        });
+    }
+
+    /// How often a vault was asked an operation.
+    #[must_use]
+    pub fn count(&self, customer: &Customer, operation: Operation) -> u64 {
+        self.emulator.count(&customer.vault, operation)
+    }
+
+    /// Starts a replica, and waits until it is ready.
+    pub async fn start(&self) -> Keyferry {
+        let keyferry = Keyferry::start(&self.write_config());
+        let client = keyferry.client(self.service.clone());
+        crate::eventually("the service is ready", async || client.is_ready().await).await;
+        keyferry
+    }
+
+    /// A platform service's tokens.
+    #[must_use]
+    pub fn service(&self) -> TokenSource {
+        self.service.clone()
+    }
+
+    /// A platform service's token, as text.
+    pub async fn service_token(&self) -> String {
+        let TokenSource::ClientCredentials(credentials) = &self.service else {
+            unreachable!("made so in new")
+        };
+        credentials.token().await.unwrap().expose().to_owned()
+    }
+
+    /// A platform service's view of a tenant.
+    #[must_use]
+    pub fn data(&self, keyferry: &Keyferry, slug: &str) -> keyferry_client::TenantClient {
+        keyferry.client(self.service.clone()).tenant(slug)
+    }
+
+    /// An operator's view.
+    #[must_use]
+    pub fn admin(&self, keyferry: &Keyferry) -> keyferry_client::Admin {
+        keyferry.client(self.operator.clone()).admin()
+    }
+
+    /// The client id of Keyferry's own application.
+    #[must_use]
+    pub fn application_id(&self) -> Uuid {
+        KEYFERRY
+    }
+
+    /// Writes an operator's access file, for the command.
+    #[must_use]
+    pub fn operator_access(&self, keyferry: &Keyferry) -> PathBuf {
+        let access = serde_json::json!({
+            "server": keyferry.url("/"),
+            "token_endpoint": format!("https://{ENTRA}/{PLATFORM}/oauth2/v2.0/token"),
+            "client_id": OPERATOR,
+            "client_secret": SECRET,
+            "scope": "api://keyferry/.default",
+            "ca_file": self.ca_file(),
+            "connect": self.emulator.https_addr(),
+        });
+        let path = self.dir.path().join("operator.json");
+        std::fs::write(&path, access.to_string()).unwrap();
+        path
+    }
+
+    /// The certificate of the emulator's authority.
+    #[must_use]
+    pub fn ca_file(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// Writes the configuration file.
+    #[must_use]
+    pub fn write_config(&self) -> PathBuf {
+        let mut text = String::new();
+        let azure = self.emulator.https_addr();
+        let (ca, secret) = (self.ca_file(), self.dir.path().join("secret"));
+        let url = self.registry_url.clone().unwrap_or_else(|| self.database.url());
+        write!(
+            text,
+            r#"{extra}
+[http]
+listen = "127.0.0.1:0"
+
+[registry]
+url = "{url}"
+
+[azure]
+client_id = "{KEYFERRY}"
+credential = {{ type = "client-secret", secret_file = "{secret}" }}
+extra_roots_file = "{ca}"
+timeouts = {{ try_seconds = 2, total_seconds = 10 }}
+retries = {{ attempts = 2, base_seconds = 0.01, cap_seconds = 0.02, retry_after_cap_seconds = 1 }}
+
+[azure.overrides]
+"vault.azure.net" = "{azure}"
+"login.microsoftonline.com" = "{azure}"
+
+[auth]
+directories = ["{PLATFORM}"]
+"#,
+            extra = self.extra,
+            secret = secret.display(),
+            ca = ca.display(),
+        )
+        .unwrap();
+        let path = self.dir.path().join("keyferry.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Customer {
+    /// What registers this customer.
+    #[must_use]
+    pub fn registration(&self, policy: Option<Policy>) -> NewTenant {
+        NewTenant {
+            slug: self.slug.clone(),
+            display_name: format!("Customer {}", self.slug),
+            directory_id: self.directory.to_string(),
+            cloud: "public".into(),
+            vault: self.vault.clone(),
+            key_name: KEY.into(),
+            key_version: None,
+            policy,
+        }
+    }
+
+    /// Gives Keyferry's principal its role, or takes it away.
+    #[must_use]
+    pub fn assignment(&self, is_given: bool) -> Order {
+        let host = self.vault.clone();
+        let assignment = Assignment {
+            principal: self.principal,
+            role: Role::CryptoUser,
+            scope: Scope::Vault,
+        };
+        if is_given {
+            Order::Assign { host, assignment }
+        } else {
+            Order::Unassign { host, assignment }
+        }
+    }
+
+    /// Enables or disables the latest version of the key, or limits its operations.
+    #[must_use]
+    pub fn set_key(&self, enabled: Option<bool>, key_ops: Option<&[&str]>) -> Order {
+        Order::SetKey {
+            host: self.vault.clone(),
+            name: KEY.into(),
+            version: String::new(),
+            enabled,
+            nbf: None,
+            exp: None,
+            key_ops: key_ops.map(|ops| ops.iter().map(|op| (*op).to_owned()).collect()),
+        }
+    }
+
+    /// The withdrawal of consent.
+    #[must_use]
+    pub fn withdraw_consent(&self) -> Order {
+        Order::WithdrawConsent {
+            directory: self.directory,
+            client_id: KEYFERRY,
+        }
+    }
+
+    /// Enables or disables Keyferry's principal, or has Conditional Access block it.
+    #[must_use]
+    pub fn set_principal(&self, enabled: bool, blocked: bool) -> Order {
+        Order::SetPrincipal {
+            directory: self.directory,
+            client_id: KEYFERRY,
+            enabled,
+            blocked,
+        }
+    }
+}
+
+fn tokens(emulator: &Emulator, client_id: Uuid) -> TokenSource {
+    let http = http_client_to(emulator);
+    let endpoint = format!("https://{ENTRA}/{PLATFORM}/oauth2/v2.0/token").parse().unwrap();
+    let scope = "api://keyferry/.default".to_owned();
+    let credentials = ClientCredentials::new(http, endpoint, client_id.to_string(), SECRET.to_owned(), scope);
+    TokenSource::ClientCredentials(Arc::new(credentials))
+}
+
+fn http_client_to(emulator: &Emulator) -> reqwest::Client {
+    let certificate = reqwest::Certificate::from_pem(emulator.ca_pem().as_bytes()).unwrap();
+    let builder = reqwest::Client::builder().no_proxy().add_root_certificate(certificate);
+    builder.resolve(ENTRA, emulator.https_addr()).build().unwrap()
+}
+
+/// One RSA key for all customers: making them is slow.
+fn pkcs8() -> &'static Vec<u8> {
+    static KEY: OnceLock<Vec<u8>> = OnceLock::new();
+    KEY.get_or_init(|| RsaKey::generate(2048).unwrap().pkcs8().to_vec())
+}
