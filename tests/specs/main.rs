@@ -7,6 +7,7 @@ mod crashes;
 mod dev;
 mod economy;
 mod interop;
+mod operations;
 mod outages;
 mod refusals;
 mod replicas;

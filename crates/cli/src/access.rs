@@ -14,7 +14,7 @@ use url::Url;
 use crate::failure::Failure;
 
 /// Where `keyferry dev` leaves an operator's access, so that commands beside it need no options.
-const DEV_ACCESS: &str = ".keyferry/operator.json";
+pub(crate) const DEV_ACCESS: &str = ".keyferry/operator.json";
 
 /// Options of every command that calls the API.
 #[derive(Args, Debug)]
@@ -82,22 +82,17 @@ impl AccessOptions {
         };
         Ok(Client::new(self.server.unwrap_or(access.server), tokens)?)
     }
-
-    /// Only the credentials.
-    pub(crate) fn credentials(&self) -> Result<ClientCredentials, Failure> {
-        Access::read(self.access.as_deref().unwrap_or(Path::new(DEV_ACCESS)))?.credentials()
-    }
 }
 
 impl Access {
-    fn read(file: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
         let text =
             std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
         serde_json::from_slice(&text)
             .map_err(|error| Failure::usage(format!("{} is no access file: {error}", file.display())))
     }
 
-    fn credentials(&self) -> Result<ClientCredentials, Failure> {
+    pub(crate) fn credentials(&self) -> Result<ClientCredentials, Failure> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
