@@ -1,23 +1,14 @@
-//! What a store promises, held to by both of them, and what the view makes of it.
-//!
-//! The Postgres half needs `KEYFERRY_TEST_POSTGRES`, the URL of a server where databases may be made; without it that
-//! half says loudly that it is skipped, and fails where `KEYFERRY_REQUIRE_ALL` is set.
-
-mod stores;
+//! What a store promises, and what the view makes of it.
 
 use std::{sync::Arc, time::Duration};
 
-use keyferry_crypto::{
-    id::{Cloud, DirectoryId, KeyRef},
-    tenant::{SealingPolicy, VersionPolicy},
-};
-use keyferry_registry::{
-    ChangeError, Idempotency, IdempotencyKey, NewTenant, Registry, RegistryError, RegistryLimits, Revision, Slug,
-    Tenant, TenantStatus, TenantStore,
-};
-use uuid::Uuid;
+use keyferry_crypto::tenant::VersionPolicy;
+use keyferry_registry::{Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore};
 
-use self::stores::{at, clock, postgres, sqlite};
+use crate::{
+    stores::{clock, postgres, sqlite},
+    world::{key, slug, tenant, view},
+};
 
 /// Runs each promise on both stores.
 macro_rules! promises {
@@ -41,30 +32,6 @@ promises!(
     an_unknown_slug_is_asked_for_once,
     a_tenant_is_usable_as_soon_as_it_is_registered,
 );
-
-fn slug(text: &str) -> Slug {
-    text.parse().expect("a slug")
-}
-
-fn key(name: &str) -> KeyRef {
-    KeyRef {
-        vault: "acme.vault.azure.net".parse().expect("a host"),
-        name: name.parse().expect("a name"),
-    }
-}
-
-fn tenant(name: &str) -> Tenant {
-    let new = NewTenant {
-        slug: slug(name),
-        display_name: "Acme & Söhne".parse().expect("a name"),
-        directory: DirectoryId(Uuid::from_u128(7)),
-        cloud: Cloud::Public,
-        key: key("kek"),
-        version: VersionPolicy::FollowLatest,
-        policy: SealingPolicy::default(),
-    };
-    Tenant::new(new, clock()).expect("a tenant")
-}
 
 fn idempotency(key: &str, request: u8) -> Idempotency {
     Idempotency {
@@ -146,7 +113,7 @@ async fn a_purged_tenant_is_gone_and_its_slug_free(store: Arc<dyn TenantStore>) 
         .await
         .expect("created")
         .tenant;
-    acme.delete(clock(), Duration::from_secs(60));
+    acme.delete(clock(), Duration::from_mins(1));
     let acme = store.save(&acme).await.expect("saved");
     assert_eq!(store.purge().await.expect("purged"), 0, "the safety window is not over");
     let mut gone = acme.clone();
@@ -206,16 +173,6 @@ async fn concurrent_saves_lose_nothing(store: Arc<dyn TenantStore>) {
     }
 }
 
-fn view(store: &Arc<dyn TenantStore>) -> Arc<Registry> {
-    Registry::new(
-        Arc::clone(store),
-        RegistryLimits {
-            tenants: 100,
-            poll: Duration::from_millis(20),
-        },
-    )
-}
-
 async fn the_view_follows_what_others_change(store: Arc<dyn TenantStore>) {
     let (here, there) = (view(&store), view(&store));
     let mut acme = there.create(&tenant("acme"), None).await.expect("created").tenant;
@@ -270,41 +227,4 @@ async fn a_tenant_is_usable_as_soon_as_it_is_registered(store: Arc<dyn TenantSto
     );
     here.create(&tenant("acme"), None).await.expect("created");
     assert!(here.tenant(&slug("acme")).await.expect("asked").is_some());
-}
-
-#[test]
-fn a_key_changes_within_its_cloud_and_stays_to_open() {
-    let mut acme = tenant("acme");
-    let china = KeyRef {
-        vault: "acme.vault.azure.cn".parse().expect("a host"),
-        name: "kek".parse().expect("a name"),
-    };
-    assert_eq!(
-        acme.change_key(china, VersionPolicy::FollowLatest),
-        Err(ChangeError::OtherCloud)
-    );
-    for n in 0..16 {
-        acme.change_key(key(&format!("k{n}")), VersionPolicy::FollowLatest)
-            .expect("changed");
-    }
-    assert_eq!(
-        acme.change_key(key("one-more"), VersionPolicy::FollowLatest),
-        Err(ChangeError::TooManyFormerKeys)
-    );
-    acme.change_key(key("k3"), VersionPolicy::FollowLatest)
-        .expect("going back to a former key needs no more room");
-    assert_eq!(acme.keys.current, key("k3"));
-    assert_eq!(acme.keys.former.len(), 16);
-    assert!(!acme.keys.former.contains(&key("k3")));
-}
-
-#[test]
-fn deleting_again_does_not_move_the_end_and_resuming_takes_it_back() {
-    let mut acme = tenant("acme");
-    acme.delete(at(0), Duration::from_secs(10));
-    acme.delete(at(5), Duration::from_secs(10));
-    assert_eq!(acme.status, TenantStatus::Deleting { purge_at: at(10) });
-    assert_eq!(acme.suspend(), Err(ChangeError::Deleting));
-    acme.resume();
-    assert_eq!(acme.status, TenantStatus::Active);
 }

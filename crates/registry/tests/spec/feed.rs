@@ -1,0 +1,170 @@
+//! The change feed when something goes wrong with it: notifications that are lost, a database that is away, writers that
+//! commit late.
+
+use std::{sync::Arc, time::Duration};
+
+use keyferry_registry::{Registry, RegistryError, TenantStatus, TenantStore};
+
+use crate::{
+    stores::{Raw, empty_postgres, empty_sqlite, open},
+    world::{running, slug, tenant, until, view, view_polling},
+};
+
+#[tokio::test]
+async fn a_change_that_nobody_tells_of_is_found_by_the_poll_in_sqlite() {
+    let (url, _held) = empty_sqlite();
+    untold_changes_are_found(&url, "(select max(revision) + 1 from tenants)").await;
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_tells_of_is_found_by_the_poll_in_postgres() {
+    let Some(url) = empty_postgres().await else { return };
+    untold_changes_are_found(&url, "nextval('tenant_revisions')").await;
+}
+
+/// The change is written past the store, which alone notifies.
+async fn untold_changes_are_found(url: &str, next_revision: &str) {
+    let store = open(url).await;
+    let here = following(&store, view(&store)).await;
+    let _running = running(&here);
+    until("all is loaded", async || here.stats().loaded).await;
+    let mut raw = Raw::connect(url).await;
+    raw.execute(&format!(
+        "update tenants set status = 'suspended', revision = {next_revision} where slug = 'acme'"
+    ))
+    .await
+    .expect("written");
+    until("the view has it", async || {
+        status(&here).await == TenantStatus::Suspended
+    })
+    .await;
+    assert_eq!(here.stats().store_reads, 0, "it came by the feed");
+}
+
+/// No poll is due in this test: what was written while nobody could listen is read because listening begins again.
+#[tokio::test]
+async fn what_was_missed_while_the_database_was_away_is_read_when_it_is_back() {
+    let Some(url) = empty_postgres().await else { return };
+    let store = open(&url).await;
+    let here = following(&store, view_polling(&store, Duration::from_hours(1))).await;
+    let _running = running(&here);
+    let (base, database) = url.rsplit_once('/').expect("a URL");
+    let mut admin = Raw::connect(&format!("{base}/postgres")).await;
+    let others = format!(
+        "from pg_stat_activity where datname = '{database}' and application_name = 'keyferry'
+         and query <> 'select 1 as hand'"
+    );
+    let listens = format!("select query {others} and query ilike 'listen%'");
+    until("it listens", async || admin.texts(&listens).await.len() == 1).await;
+
+    let mut hand = Raw::connect(&url).await;
+    hand.execute("select 1 as hand").await.expect("connected");
+    let closed = format!("alter database {database} with allow_connections false");
+    admin.execute(&closed).await.expect("closed");
+    let cut = format!("select pg_terminate_backend(pid)::text {others}");
+    until("all are cut off", async || admin.texts(&cut).await.is_empty()).await;
+    hand.execute(
+        "begin; update tenants set status = 'suspended', revision = nextval('tenant_revisions') where slug = 'acme';
+         notify keyferry_tenants; commit",
+    )
+    .await
+    .expect("written");
+
+    assert_eq!(status(&here).await, TenantStatus::Active, "known tenants stay in use");
+    let unknown = here.tenant(&slug("unknown")).await;
+    assert!(matches!(unknown, Err(RegistryError::Unavailable(_))), "{unknown:?}");
+    let open = format!("alter database {database} with allow_connections true");
+    admin.execute(&open).await.expect("opened");
+    until("the view has it", async || {
+        status(&here).await == TenantStatus::Suspended
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_listener_that_was_cut_off_hears_again() {
+    let Some(url) = empty_postgres().await else { return };
+    let store = open(&url).await;
+    let here = following(&store, view_polling(&store, Duration::from_hours(1))).await;
+    let _running = running(&here);
+    let mut raw = Raw::connect(&url).await;
+    let listener = "from pg_stat_activity where datname = current_database() and query ilike 'listen%'";
+    let listens = format!("select pid::text {listener}");
+    until("it listens", async || raw.texts(&listens).await.len() == 1).await;
+    let first = raw.texts(&listens).await;
+    let cut = format!("select pg_terminate_backend(pid)::text {listener}");
+    assert_eq!(raw.texts(&cut).await, ["true"]);
+    until("another listens", async || {
+        let now = raw.texts(&listens).await;
+        now.len() == 1 && now != first
+    })
+    .await;
+    let mut acme = store.find(&slug("acme")).await.expect("asked").expect("there");
+    acme.suspend().expect("suspended");
+    store.save(&acme).await.expect("saved by another replica");
+    until("the view has it", async || {
+        status(&here).await == TenantStatus::Suspended
+    })
+    .await;
+}
+
+/// One writer has drawn its revision and is held up before it can commit; another begins after it. If the second could
+/// commit first, a view that read it would never look back for the first.
+#[tokio::test]
+async fn a_writer_that_commits_late_is_not_skipped() {
+    let Some(url) = empty_postgres().await else { return };
+    let store = open(&url).await;
+    let here = following(&store, view(&store)).await;
+    let acme = store.find(&slug("acme")).await.expect("asked").expect("there");
+    let other = store.create(&tenant("other"), None).await.expect("created").tenant;
+    here.follow().await.expect("followed");
+    let mut raw = Raw::connect(&url).await;
+    raw.execute("begin; select from tenants where slug = 'acme' for update")
+        .await
+        .expect("held up");
+
+    let suspend = |mut tenant: keyferry_registry::Tenant| {
+        let store = Arc::clone(&store);
+        tenant.suspend().expect("suspended");
+        tokio::spawn(async move { store.save(&tenant).await })
+    };
+    let mut observer = Raw::connect(&url).await;
+    let mut waiting = async || {
+        let query =
+            "select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        observer.texts(query).await.len()
+    };
+    let late = suspend(acme);
+    until("the first waits for the row", async || waiting().await == 1).await;
+    let early = suspend(other);
+    until("the second waits for its turn, or is through", async || {
+        waiting().await == 2 || early.is_finished()
+    })
+    .await;
+    here.follow().await.expect("followed");
+    raw.execute("rollback").await.expect("let go");
+
+    let (late, early) = (late.await.expect("joined"), early.await.expect("joined"));
+    let (late, early) = (late.expect("saved"), early.expect("saved"));
+    here.follow().await.expect("followed");
+    assert_eq!(
+        status(&here).await,
+        TenantStatus::Suspended,
+        "the late one is not skipped"
+    );
+    assert!(late.revision < early.revision, "and it came first");
+    assert_eq!(here.stats().store_reads, 0, "it came by the feed");
+}
+
+/// A view that has one tenant, `acme`, in memory.
+async fn following(store: &Arc<dyn TenantStore>, view: Arc<Registry>) -> Arc<Registry> {
+    store.create(&tenant("acme"), None).await.expect("created");
+    view.follow().await.expect("followed");
+    assert_eq!(status(&view).await, TenantStatus::Active);
+    view
+}
+
+async fn status(view: &Registry) -> TenantStatus {
+    let acme = view.tenant(&slug("acme")).await.expect("in memory");
+    acme.expect("there").status
+}

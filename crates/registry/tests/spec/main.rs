@@ -1,0 +1,14 @@
+//! What the registry promises, held to by both stores.
+//!
+//! The Postgres half needs `KEYFERRY_TEST_POSTGRES`, the URL of a server where databases may be made; without it that
+//! half says loudly that it is skipped, and fails where `KEYFERRY_REQUIRE_ALL` is set.
+
+#![expect(clippy::expect_used, reason = "in a test, a failure's place is its message")]
+
+mod constraints;
+mod contract;
+mod feed;
+mod migrations;
+mod stores;
+mod tenant;
+mod world;

@@ -1,0 +1,227 @@
+//! Migrations, replayed over the rows that each schema before them may hold.
+//!
+//! `migrations/samples` has, for every migration, rows of its schema for each store (`0001.postgres.sql`) and what
+//! today's code must make of them (`0001.json`), whatever migrations came since.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use keyferry_crypto::tenant::{SealingPolicy, TenantKeys};
+use keyferry_registry::{Idempotency, IdempotencyKey, Revision, Tenant, TenantStatus, TenantStore, migrate};
+use serde_json::{Value, json};
+use sqlx::migrate::Migrator;
+use time::format_description::well_known::Rfc3339;
+
+use crate::{
+    stores::{Raw, empty_postgres, empty_sqlite, open},
+    world::tenant,
+};
+
+#[tokio::test]
+async fn every_migration_has_rows_of_its_schema_to_replay() {
+    let versions = versions("postgres").await;
+    assert_eq!(versions, self::versions("sqlite").await, "both stores migrate in step");
+    assert_eq!(versions[0], 1, "the folders are found");
+    let needed: BTreeSet<_> = versions
+        .iter()
+        .flat_map(|version| ["postgres.sql", "sqlite.sql", "json"].map(|kind| sample(*version, kind)))
+        .collect();
+    let there = std::fs::read_dir(folder("samples")).expect("the samples");
+    let there: BTreeSet<_> = there.map(|entry| entry.expect("an entry").path()).collect();
+    assert_eq!(there, needed, "a migration comes with a sample of its schema");
+}
+
+#[tokio::test]
+async fn rows_of_every_schema_live_through_the_migrations_in_sqlite() {
+    for version in versions("sqlite").await {
+        let (url, _held) = empty_sqlite();
+        replay("sqlite", version, &url).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_of_every_schema_live_through_the_migrations_in_postgres() {
+    for version in versions("postgres").await {
+        let Some(url) = empty_postgres().await else { return };
+        replay("postgres", version, &url).await;
+    }
+}
+
+async fn replay(kind: &str, version: i64, url: &str) {
+    let migrations = Migrator::new(folder(kind)).await.expect("migrations");
+    let mut raw = Raw::connect(url).await;
+    raw.migrate_to(version, &migrations).await.expect("migrated");
+    let sql = std::fs::read_to_string(sample(version, &format!("{kind}.sql"))).expect("a sample");
+    raw.execute(&sql).await.expect("the sample fits its schema");
+    raw.every_case_is_there().await;
+
+    let store = open(url).await;
+    let expected = std::fs::read(sample(version, "json")).expect("a sample");
+    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+    holds(&*store, &expected).await;
+    drop(store);
+
+    let before = raw.dump().await;
+    assert!(
+        before.iter().any(|row| row.contains("Söhne")),
+        "the dump shows rows: {before:?}"
+    );
+    migrate(&url.parse().expect("a URL")).await.expect("migrated again");
+    assert_eq!(raw.dump().await, before, "migrating again changes nothing");
+}
+
+/// Whether the store makes of the sample what it should.
+async fn holds(store: &dyn TenantStore, expected: &Value) {
+    let listed = store.list(None, 1_000).await.expect("listed");
+    assert_eq!(json!(listed.iter().map(told).collect::<Vec<_>>()), expected["tenants"]);
+    for tenant in &listed {
+        assert_eq!(store.find(&tenant.slug).await.expect("asked").as_ref(), Some(tenant));
+    }
+    let changes = store.changes(Revision(0), 1_000).await.expect("read");
+    let purged = changes.iter().filter(|change| change.tenant.is_none());
+    assert_eq!(json!(purged.map(|c| c.id).collect::<Vec<_>>()), expected["purged"]);
+    assert_eq!(changes.iter().filter_map(|c| c.tenant.as_ref()).count(), listed.len());
+
+    for used in expected["idempotency_keys"].as_array().expect("keys") {
+        let idempotency = Idempotency {
+            key: IdempotencyKey::parse(used["key"].as_str().expect("a key")).expect("a key"),
+            fingerprint: [serde_json::from_value(used["fingerprint_byte"].clone()).expect("a byte"); 32],
+        };
+        let created = store.create(&tenant("other"), Some(&idempotency)).await.expect("known");
+        assert!(created.replayed);
+        assert_eq!(json!(created.tenant.keys.tenant), used["tenant"]);
+    }
+}
+
+/// All of a tenant: a field that is added must be told here, and of every sample what it becomes.
+fn told(tenant: &Tenant) -> Value {
+    let Tenant {
+        slug,
+        display_name,
+        cloud,
+        keys,
+        status,
+        revision,
+        created_at,
+        updated_at,
+    } = tenant;
+    let TenantKeys {
+        tenant: id,
+        directory,
+        current,
+        version,
+        former,
+        policy,
+    } = keys;
+    let SealingPolicy {
+        cache_ttl,
+        lease_max_age,
+        lease_max_messages,
+        outage_grace,
+    } = policy;
+    let time = |time: &time::OffsetDateTime| time.format(&Rfc3339).expect("a time");
+    let (status, purge_at) = match status {
+        TenantStatus::Active => ("active", None),
+        TenantStatus::Suspended => ("suspended", None),
+        TenantStatus::Deleting { purge_at } => ("deleting", Some(time(purge_at))),
+    };
+    json!({
+        "id": id, "slug": slug, "display_name": display_name, "directory": directory, "cloud": cloud,
+        "current": current, "version": version, "former": former,
+        "cache_ttl": cache_ttl.as_secs(), "lease_max_age": lease_max_age.as_secs(),
+        "lease_max_messages": lease_max_messages, "outage_grace": outage_grace.as_secs(),
+        "status": status, "purge_at": purge_at, "revision": revision,
+        "created_at": time(created_at), "updated_at": time(updated_at),
+    })
+}
+
+impl Raw {
+    /// A sample that leaves out a status, or an optional column's one or other state, shows nothing of them.
+    async fn every_case_is_there(&mut self) {
+        for table in self.tables().await {
+            assert_ne!(self.count(&table, "true").await, 0, "the sample has no row of {table}");
+            for column in self.optional_columns(&table).await {
+                for state in ["is null", "is not null"] {
+                    let rows = self.count(&table, &format!("{column} {state}")).await;
+                    assert_ne!(rows, 0, "the sample has no row of {table} whose {column} {state}");
+                }
+            }
+        }
+        let statuses = self.texts("select distinct status from tenants order by 1").await;
+        assert_eq!(statuses, ["active", "deleting", "purged", "suspended"]);
+    }
+
+    async fn count(&mut self, table: &str, condition: &str) -> usize {
+        let query = format!("select 'x' from {table} where {condition}");
+        self.texts(&query).await.len()
+    }
+
+    async fn tables(&mut self) -> Vec<String> {
+        self.texts(match self {
+            Self::Postgres(_) => {
+                "select tablename::text from pg_tables where schemaname = 'public' and tablename <> '_sqlx_migrations'"
+            }
+            Self::Sqlite(_) => "select name from sqlite_schema where type = 'table' and name <> '_sqlx_migrations'",
+        })
+        .await
+    }
+
+    async fn optional_columns(&mut self, table: &str) -> Vec<String> {
+        self.texts(&match self {
+            Self::Postgres(_) => format!(
+                "select column_name::text from information_schema.columns
+                 where table_name = '{table}' and is_nullable = 'YES'"
+            ),
+            // A primary key of a strict table is never null, though it is not told so here.
+            Self::Sqlite(_) => {
+                format!("select name from pragma_table_info('{table}') where \"notnull\" = 0 and pk = 0")
+            }
+        })
+        .await
+    }
+
+    /// Every row, and the schema with the migrations that made it.
+    async fn dump(&mut self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for table in [self.tables().await, vec!["_sqlx_migrations".to_owned()]].concat() {
+            let query = match self {
+                Self::Postgres(_) => format!("select t::text from {table} t order by 1"),
+                Self::Sqlite(_) => {
+                    let columns = format!("select 'quote(' || name || ')' from pragma_table_info('{table}')");
+                    let columns = self.texts(&columns).await.join(" || ',' || ");
+                    format!("select {columns} from {table} order by 1")
+                }
+            };
+            rows.extend(self.texts(&query).await);
+        }
+        rows.extend(
+            self.texts(match self {
+                Self::Postgres(_) => {
+                    "select table_name || '.' || column_name || ' ' || data_type from information_schema.columns
+                     where table_schema = 'public' union all select indexdef from pg_indexes where schemaname = 'public'
+                     union all select pg_get_constraintdef(oid) from pg_constraint order by 1"
+                }
+                Self::Sqlite(_) => "select sql from sqlite_schema where sql is not null order by 1",
+            })
+            .await,
+        );
+        rows
+    }
+}
+
+async fn versions(kind: &str) -> Vec<i64> {
+    let migrations = Migrator::new(folder(kind)).await.expect("migrations");
+    migrations.iter().map(|migration| migration.version).collect()
+}
+
+fn sample(version: i64, kind: &str) -> PathBuf {
+    folder("samples").join(format!("{version:04}.{kind}"))
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../migrations")
+        .join(name)
+}

@@ -1,0 +1,113 @@
+//! Databases of their own for each test, the stores on them, and a clock that stands.
+
+use std::sync::Arc;
+
+use keyferry_registry::{DatabaseUrl, TenantStore, connect, migrate};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, SqliteConnection,
+    migrate::{MigrateError, Migrator},
+};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// The clock of every store here: it stands at [`at`] zero.
+pub fn clock() -> OffsetDateTime {
+    at(0)
+}
+
+/// So many seconds after the beginning of this file's time.
+pub fn at(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time") + Duration::seconds(seconds)
+}
+
+/// A SQLite store, and the directory that it lives in.
+pub async fn sqlite() -> (Arc<dyn TenantStore>, tempfile::TempDir) {
+    let (url, dir) = empty_sqlite();
+    (open(&url).await, dir)
+}
+
+/// A Postgres store in a database of its own, if there is a server.
+pub async fn postgres() -> Option<Arc<dyn TenantStore>> {
+    Some(open(&empty_postgres().await?).await)
+}
+
+/// Where a SQLite database may be made, and the directory that it is to live in.
+pub fn empty_sqlite() -> (String, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    (format!("sqlite:{}", dir.path().join("registry.db").display()), dir)
+}
+
+/// A database of its own without any table, if there is a server.
+pub async fn empty_postgres() -> Option<String> {
+    let Ok(server) = std::env::var("KEYFERRY_TEST_POSTGRES") else {
+        assert!(
+            std::env::var_os("KEYFERRY_REQUIRE_ALL").is_none(),
+            "KEYFERRY_TEST_POSTGRES is required, and not set"
+        );
+        eprintln!("SKIPPED: no Postgres (KEYFERRY_TEST_POSTGRES is not set)");
+        return None;
+    };
+    let database = format!("registry_{}", Uuid::now_v7().simple());
+    let mut admin = Raw::connect(&server).await;
+    admin
+        .execute(&format!("create database {database}"))
+        .await
+        .expect("a database");
+    let (base, _) = server.rsplit_once('/').expect("a URL with a database");
+    Some(format!("{base}/{database}"))
+}
+
+/// The store on a database, which is brought to the current schema first.
+pub async fn open(url: &str) -> Arc<dyn TenantStore> {
+    let url: DatabaseUrl = url.parse().expect("a URL");
+    migrate(&url).await.expect("migrated");
+    migrate(&url).await.expect("migrating again changes nothing");
+    connect(&url, clock).expect("a store")
+}
+
+/// A hand on the database, past the store.
+pub enum Raw {
+    Postgres(PgConnection),
+    Sqlite(SqliteConnection),
+}
+
+impl Raw {
+    pub async fn connect(url: &str) -> Self {
+        let url: DatabaseUrl = url.parse().expect("a URL");
+        match url {
+            DatabaseUrl::Postgres(options) => {
+                Self::Postgres(PgConnection::connect_with(&options).await.expect("the server answers"))
+            }
+            DatabaseUrl::Sqlite(options) => {
+                Self::Sqlite(SqliteConnection::connect_with(&options).await.expect("the file opens"))
+            }
+        }
+    }
+
+    /// Runs statements.
+    pub async fn execute(&mut self, statements: &str) -> Result<(), sqlx::Error> {
+        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        match self {
+            Self::Postgres(connection) => statements.execute(connection).await.map(drop),
+            Self::Sqlite(connection) => statements.execute(connection).await.map(drop),
+        }
+    }
+
+    /// A query's rows of one text each.
+    pub async fn texts(&mut self, query: &str) -> Vec<String> {
+        let query = AssertSqlSafe(query.to_owned());
+        let texts = match self {
+            Self::Postgres(connection) => sqlx::query_scalar(query).fetch_all(connection).await,
+            Self::Sqlite(connection) => sqlx::query_scalar(query).fetch_all(connection).await,
+        };
+        texts.expect("the query is answered")
+    }
+
+    /// Migrates up to a version and no further.
+    pub async fn migrate_to(&mut self, version: i64, migrations: &Migrator) -> Result<(), MigrateError> {
+        match self {
+            Self::Postgres(connection) => migrations.run_to(version, connection).await,
+            Self::Sqlite(connection) => migrations.run_to(version, connection).await,
+        }
+    }
+}
