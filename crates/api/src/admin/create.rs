@@ -104,7 +104,7 @@ pub(super) async fn create_tenant(
 }
 
 impl CreateTenantRequest {
-    /// Parses every field, and tells of all that are wrong.
+    /// Parses every field, and tells of all that cannot be parsed. (The policy's limits are the registry's to check, after that.)
     fn accept(self) -> Result<NewTenant, Problem> {
         let mut refusals = Refusals::default();
         let slug: Option<Slug> = refusals.parse("slug", &self.slug);

@@ -1,0 +1,270 @@
+//! Who may do what: only a token that the platform's own directory signed counts, and only for the roles that it names.
+
+use aws_lc_rs::hmac;
+use base64_simd::URL_SAFE_NO_PAD;
+use http::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    issuer::{FIRST, FOREIGN, Issuer, SECOND, encoded, header, now},
+    reply::Reply,
+    routes::{ROLES, ROUTES},
+    world::{CONFINED, DATA, OPERATOR, World},
+};
+
+/// Asks for something that any data caller may have, with that authorization.
+async fn ask(world: &World, authorization: &str) -> Reply {
+    let request = world.call(Method::POST, "/v1/tenants/acme/generate-data-key");
+    Reply::to(request.header("authorization", authorization).json(&json!({}))).await
+}
+
+async fn ask_with(world: &World, token: &str) -> Reply {
+    ask(world, &format!("Bearer {token}")).await
+}
+
+/// Asks with a token that is good but for what `change` does to its claims.
+async fn ask_claiming(world: &World, change: impl FnOnce(&mut Value)) -> Reply {
+    let mut claims = world.issuer.claims(&DATA);
+    change(&mut claims);
+    ask_with(world, &FIRST.sign(&header(FIRST.kid), &claims)).await
+}
+
+#[tokio::test]
+async fn a_good_token_is_accepted_again_and_again() {
+    let world = World::new().await;
+    let token = world.issuer.token(&DATA);
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        ask(&world, &format!("{scheme} {token}")).await.with(200);
+    }
+}
+
+#[tokio::test]
+async fn every_route_asks_for_a_token() {
+    let world = World::new().await;
+    for route in ROUTES {
+        let request = world.call(route.method.parse().unwrap(), &route.path_of_acme());
+        let refused = Reply::to(request).await;
+        refused.problem(401, "token-missing");
+        assert_eq!(refused.header("www-authenticate"), r#"Bearer realm="keyferry""#);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_bearer_token_is_not_accepted() {
+    let world = World::new().await;
+    let token = world.issuer.token(&DATA);
+    let (unsigned, _) = token.rsplit_once('.').unwrap();
+    for authorization in [
+        "Basic dXNlcjpwYXNzd29yZA==",
+        "Bearer",
+        "Bearer garbage",
+        "Bearer a.b.c",
+        &token,
+        &format!("Bearer {token}x"),
+        &format!("Bearer  {token}"),
+        &format!("Bearer {unsigned}"),
+        &format!("Bearer {unsigned}."),
+        &format!("Bearer {}", "x".repeat(20_000)),
+    ] {
+        let refused = ask(&world, authorization).await;
+        refused.problem(401, "token-invalid");
+        assert_eq!(
+            refused.header("www-authenticate"),
+            r#"Bearer realm="keyferry", error="invalid_token""#
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_tokens_are_none() {
+    let world = World::new().await;
+    let token = world.issuer.token(&DATA);
+    let request = world.data("acme/generate-data-key").bearer_auth(token);
+    Reply::to(request.json(&json!({}))).await.problem(401, "token-invalid");
+}
+
+#[tokio::test]
+async fn an_expired_token_is_told_so() {
+    let world = World::new().await;
+    let refused = ask_claiming(&world, |claims| claims["exp"] = (now() - 120).into()).await;
+    refused.problem(401, "token-expired");
+}
+
+#[tokio::test]
+async fn a_token_for_another_time_place_or_party_is_not_accepted() {
+    let world = World::new().await;
+    let origin = world.issuer.origin();
+    for (claim, value) in [
+        ("nbf", json!(now() + 600)),
+        ("aud", json!("api://another")),
+        ("aud", json!(["api://another"])),
+        ("iss", json!(format!("{origin}{FOREIGN}/v2.0"))),
+        ("iss", json!("https://login.microsoftonline.com/")),
+        ("tid", json!(FOREIGN)),
+        ("tid", json!("not a directory")),
+        ("azp", json!("not an application")),
+        ("appid", json!(Uuid::new_v4())),
+        ("roles", json!("Keyferry.Seal")),
+        ("exp", json!("tomorrow")),
+        ("exp", json!(i64::MAX)),
+    ] {
+        let refused = ask_claiming(&world, |claims| claims[claim] = value.clone()).await;
+        assert_eq!(refused.slug().as_deref(), Some("token-invalid"), "{claim}: {value}");
+        refused.problem(401, "token-invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_a_needed_claim_is_not_accepted() {
+    let world = World::new().await;
+    for claim in ["iss", "aud", "exp", "tid", "azp"] {
+        let refused = ask_claiming(&world, |claims| drop(claims.as_object_mut().unwrap().remove(claim))).await;
+        assert_eq!(refused.slug().as_deref(), Some("token-invalid"), "without {claim}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_trusted_vouches_for_nobody() {
+    let world = World::new().await;
+    let issuer = format!("{}{FOREIGN}/v2.0", world.issuer.origin());
+    let refused = ask_claiming(&world, |claims| {
+        claims["tid"] = json!(FOREIGN);
+        claims["iss"] = json!(issuer);
+    });
+    refused.await.problem(401, "token-invalid");
+}
+
+#[tokio::test]
+async fn a_token_names_neither_its_algorithm_nor_its_key_freely() {
+    let world = World::new().await;
+    let claims = world.issuer.claims(&DATA);
+    let none = json!({"typ": "JWT", "alg": "none", "kid": FIRST.kid});
+    let unsigned = format!("{}.{}.", encoded(&none), encoded(&claims));
+    let symmetric = json!({"typ": "JWT", "alg": "HS256", "kid": FIRST.kid});
+    let message = format!("{}.{}", encoded(&symmetric), encoded(&claims));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, FIRST.public()), message.as_bytes());
+    let confused = format!("{message}.{}", URL_SAFE_NO_PAD.encode_to_string(tag.as_ref()));
+    for token in [
+        unsigned,
+        confused,
+        FIRST.sign(&json!({"typ": "JWT", "alg": "RS512", "kid": FIRST.kid}), &claims),
+        FIRST.sign(&json!({"typ": "JWT", "alg": "RS256"}), &claims),
+        FIRST.sign(&header("unknown"), &claims),
+        SECOND.sign(&header(FIRST.kid), &claims),
+    ] {
+        ask_with(&world, &token).await.problem(401, "token-invalid");
+    }
+}
+
+#[tokio::test]
+async fn strangers_tokens_do_not_make_the_service_ask_the_issuer_over_and_over() {
+    let world = World::new().await;
+    let before = world.issuer.asked();
+    for kid in ["u", "v", "w", "x", "y", "z"] {
+        let token = FIRST.sign(&header(kid), &world.issuer.claims(&DATA));
+        ask_with(&world, &token).await.problem(401, "token-invalid");
+    }
+    assert!(world.issuer.asked() <= before + 1);
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_rotates_to_is_accepted_without_a_restart() {
+    let world = World::new().await;
+    ask_with(&world, &world.issuer.token(&DATA)).await.with(200);
+    world.issuer.rotates_to(&SECOND);
+    let token = SECOND.sign(&header(SECOND.kid), &world.issuer.claims(&DATA));
+    ask_with(&world, &token).await.with(200);
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_rotated_away_signs_nothing_new() {
+    let world = World::new().await;
+    world.issuer.rotates_to(&SECOND);
+    let token = SECOND.sign(&header(SECOND.kid), &world.issuer.claims(&DATA));
+    ask_with(&world, &token).await.with(200);
+    ask_with(&world, &world.issuer.token(&DATA))
+        .await
+        .problem(401, "token-invalid");
+}
+
+#[tokio::test]
+async fn while_the_issuer_is_down_nobody_is_ready_and_no_token_is_called_bad() {
+    let issuer = Issuer::start().await;
+    issuer.is_down(true);
+    let world = World::whose_issuer(issuer, |_| {}).await;
+    let asked = ask_with(&world, &world.issuer.token(&DATA)).await;
+    let problem = asked.problem(503, "identity-provider-unavailable");
+    assert_eq!(
+        (&problem["fault"], asked.header("retry-after")),
+        (&json!("service"), "1")
+    );
+    let ready = Reply::to(world.ops("/readyz")).await.with(503);
+    assert_eq!(
+        (&ready["ready"], &ready["identity_provider"]),
+        (&json!(false), &json!(false))
+    );
+    world.issuer.is_down(false);
+    while Reply::to(world.ops("/readyz")).await.status != 200 {}
+    ask_with(&world, &world.issuer.token(&DATA)).await.with(200);
+}
+
+#[tokio::test]
+async fn each_role_opens_its_own_routes_and_no_other() {
+    let world = World::new().await;
+    for role in ROLES {
+        let token = world.issuer.token(&[role]);
+        for route in ROUTES {
+            let request = world.call(route.method.parse().unwrap(), &route.path_of_acme());
+            let reply = Reply::to(request.bearer_auth(&token)).await;
+            let is_refused = reply.slug().as_deref() == Some("caller-role-missing");
+            assert_ne!(
+                is_refused,
+                route.roles.contains(&role),
+                "{role}: {} {}",
+                route.method,
+                route.path
+            );
+            if is_refused {
+                reply.problem(403, "caller-role-missing");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_without_roles_or_with_roles_of_others_may_do_nothing() {
+    let world = World::new().await;
+    for roles in [&[][..], &["Keyferry.Everything", "keyferry.seal", "Seal"]] {
+        let token = world.issuer.token(roles);
+        for route in ROUTES {
+            let request = world.call(route.method.parse().unwrap(), &route.path_of_acme());
+            let refused = Reply::to(request.bearer_auth(&token)).await;
+            refused.problem(403, "caller-role-missing");
+        }
+    }
+}
+
+#[tokio::test]
+async fn for_a_confined_caller_other_tenants_are_as_unknown_as_those_that_do_not_exist() {
+    let world = World::new().await;
+    let mut claims = world.issuer.claims(&[DATA[0], DATA[1], DATA[2], OPERATOR]);
+    claims["azp"] = json!(CONFINED);
+    let token = FIRST.sign(&header(FIRST.kid), &claims);
+    let mut seen = 0;
+    for route in ROUTES.iter().filter(|route| route.path.contains("{tenant}")) {
+        let mut bodies = Vec::new();
+        for tenant in ["globex", "nobody", "Not-A-Slug"] {
+            let path = route.path.replace("{tenant}", tenant);
+            let request = world.call(route.method.parse().unwrap(), &path);
+            let request = request.header("x-request-id", "same").header("if-match", "*");
+            let refused = Reply::to(request.bearer_auth(&token).json(&json!({}))).await;
+            refused.problem(404, "tenant-not-found");
+            bodies.push(refused.body);
+        }
+        assert!(bodies.iter().all(|body| *body == bodies[0]), "{}", route.path);
+        seen += 1;
+    }
+    assert_eq!(seen, ROUTES.len() - 2);
+    ask_with(&world, &token).await.with(200);
+}

@@ -1,0 +1,13 @@
+//! What the API promises, as its callers see it: over HTTP, from a real listener, with a key vault that can be told to fail.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
+
+mod callers;
+mod issuer;
+mod refusals;
+mod registrations;
+mod reply;
+mod routes;
+mod tenants;
+mod vault;
+mod world;

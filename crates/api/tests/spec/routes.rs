@@ -1,0 +1,55 @@
+//! Every route of the API, and the roles that it is for.
+
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// Each of these suffices, and no other does.
+    pub(crate) roles: &'static [&'static str],
+}
+
+impl Route {
+    /// The path, of the tenant `acme`.
+    pub(crate) fn path_of_acme(&self) -> String {
+        self.path.replace("{tenant}", "acme")
+    }
+}
+
+const fn route(method: &'static str, path: &'static str, roles: &'static [&'static str]) -> Route {
+    Route { method, path, roles }
+}
+
+pub(crate) const ROLES: [&str; 5] = [
+    "Keyferry.Seal",
+    "Keyferry.Open",
+    "Keyferry.Rewrap",
+    "Keyferry.Operator",
+    "Keyferry.Reader",
+];
+
+pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/v1/tenants/{tenant}/generate-data-key", SEAL),
+    route("POST", "/v1/tenants/{tenant}/generate-data-key/batch", SEAL),
+    route("POST", "/v1/tenants/{tenant}/wrap", SEAL),
+    route("POST", "/v1/tenants/{tenant}/wrap/batch", SEAL),
+    route("POST", "/v1/tenants/{tenant}/encrypt", SEAL),
+    route("POST", "/v1/tenants/{tenant}/encrypt/batch", SEAL),
+    route("POST", "/v1/tenants/{tenant}/unwrap", OPEN),
+    route("POST", "/v1/tenants/{tenant}/unwrap/batch", OPEN),
+    route("POST", "/v1/tenants/{tenant}/decrypt", OPEN),
+    route("POST", "/v1/tenants/{tenant}/decrypt/batch", OPEN),
+    route("POST", "/v1/tenants/{tenant}/rewrap", REWRAP),
+    route("POST", "/v1/tenants/{tenant}/rewrap/batch", REWRAP),
+    route("GET", "/v1/admin/tenants", READ),
+    route("GET", "/v1/admin/tenants/{tenant}", READ),
+    route("POST", "/v1/admin/tenants", CHANGE),
+    route("PATCH", "/v1/admin/tenants/{tenant}", CHANGE),
+    route("DELETE", "/v1/admin/tenants/{tenant}", CHANGE),
+    route("POST", "/v1/admin/tenants/{tenant}/suspend", CHANGE),
+    route("POST", "/v1/admin/tenants/{tenant}/resume", CHANGE),
+];
+
+const SEAL: &[&str] = &["Keyferry.Seal"];
+const OPEN: &[&str] = &["Keyferry.Open"];
+const REWRAP: &[&str] = &["Keyferry.Rewrap"];
+const READ: &[&str] = &["Keyferry.Reader", "Keyferry.Operator"];
+const CHANGE: &[&str] = &["Keyferry.Operator"];

@@ -1,0 +1,103 @@
+//! A key vault that hides data keys behind a pad, and fails, hangs and goes on as told.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use keyferry_crypto::{
+    id::KekId,
+    secret::DataKey,
+    tenant::{TenantKeys, VersionPolicy},
+    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+};
+use tokio::sync::watch;
+
+/// The one version of every key.
+pub(crate) const VERSION: &str = "00000000000000000000000000000001";
+
+pub(crate) struct FakeVault {
+    failure: Mutex<Option<VaultError>>,
+    is_hung: watch::Sender<bool>,
+    begun: watch::Sender<usize>,
+}
+
+impl FakeVault {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            failure: Mutex::default(),
+            is_hung: watch::channel(false).0,
+            begun: watch::channel(0).0,
+        })
+    }
+
+    /// Every call that begins from now on fails so.
+    pub(crate) fn fails(&self, error: impl Into<VaultError>) {
+        *self.failure.lock().unwrap() = Some(error.into());
+    }
+
+    /// No call fails any more.
+    pub(crate) fn works(&self) {
+        *self.failure.lock().unwrap() = None;
+    }
+
+    /// Calls do not return until [`Self::goes_on`].
+    pub(crate) fn hangs(&self) {
+        self.is_hung.send_replace(true);
+    }
+
+    pub(crate) fn goes_on(&self) {
+        self.is_hung.send_replace(false);
+    }
+
+    /// The calls so far, those under way included.
+    pub(crate) fn calls(&self) -> usize {
+        *self.begun.borrow()
+    }
+
+    /// Waits until more than `before` calls have begun.
+    pub(crate) async fn called_since(&self, before: usize) {
+        self.begun.subscribe().wait_for(|&calls| calls > before).await.unwrap();
+    }
+
+    async fn admit(&self) -> Result<(), VaultError> {
+        self.begun.send_modify(|calls| *calls += 1);
+        let failure = self.failure.lock().unwrap().clone();
+        self.is_hung.subscribe().wait_for(|is_hung| !is_hung).await.unwrap();
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl KeyVault for FakeVault {
+    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+        self.admit().await?;
+        let version = match &tenant.version {
+            VersionPolicy::FollowLatest => VERSION.parse().unwrap(),
+            VersionPolicy::Pinned(version) => version.clone(),
+        };
+        let mut bytes = vec![0; MODULUS];
+        for (hidden, plain) in bytes.iter_mut().zip(data_key.expose()) {
+            *hidden = plain ^ PAD;
+        }
+        let kek = KekId {
+            key: tenant.current.clone(),
+            version,
+        };
+        Ok(WrappedDataKey {
+            kek,
+            bytes: bytes.into(),
+        })
+    }
+
+    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+        self.admit().await?;
+        let (hidden, rest) = wrapped.bytes.split_at(32);
+        if rest.iter().any(|&byte| byte != 0) {
+            return Err(VaultCause::WrappedKeyInvalid.into());
+        }
+        let plain = hidden.iter().map(|hidden| hidden ^ PAD).collect();
+        Ok(DataKey::from_unwrapped(plain).unwrap())
+    }
+}
+
+const MODULUS: usize = 256;
+const PAD: u8 = 0x5a;

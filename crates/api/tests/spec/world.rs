@@ -1,0 +1,190 @@
+//! A service on a vault, a registry and an issuer of the test's own, and a few tenants.
+
+use std::sync::Arc;
+
+use http::Method;
+use keyferry_api::{
+    Service,
+    app::Parts,
+    caller::Callers,
+    clock,
+    config::{AdminConfig, AuthConfig, CacheConfig, CallerConfig, HttpConfig, TelemetryConfig},
+    telemetry::Metrics,
+};
+use keyferry_crypto::{
+    id::{DirectoryId, KeyRef},
+    sealer::{Sealer, SealerLimits},
+    tenant::{SealingPolicy, VersionPolicy},
+    vault::KeyVault,
+};
+use keyferry_registry::{DatabaseUrl, NewTenant, Registry, RegistryLimits, Tenant};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    issuer::{AUDIENCE, DIRECTORY, Issuer},
+    reply::Reply,
+    vault::FakeVault,
+};
+
+/// A caller that is confined to the tenant `acme`.
+pub(crate) const CONFINED: Uuid = Uuid::from_u128(0xc1);
+/// Every role that the data plane knows.
+pub(crate) const DATA: [&str; 3] = ["Keyferry.Seal", "Keyferry.Open", "Keyferry.Rewrap"];
+pub(crate) const OPERATOR: &str = "Keyferry.Operator";
+
+pub(crate) struct World {
+    pub(crate) service: Service,
+    pub(crate) vault: Arc<FakeVault>,
+    pub(crate) issuer: Issuer,
+    http: reqwest::Client,
+    dir: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A world whose service has other limits.
+    pub(crate) async fn with(change: impl FnOnce(&mut HttpConfig)) -> Self {
+        let world = Self::whose_issuer(Issuer::start().await, change).await;
+        // Until both the tenants and the signing keys are read, tests would differ from run to run.
+        while Reply::to(world.ops("/readyz")).await.status != 200 {}
+        world
+    }
+
+    /// A world that is not waited for until it is ready.
+    pub(crate) async fn whose_issuer(issuer: Issuer, change: impl FnOnce(&mut HttpConfig)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url: DatabaseUrl = database(&dir).parse().unwrap();
+        keyferry_registry::migrate(&url).await.unwrap();
+        let store = keyferry_registry::connect(&url, clock::system()).unwrap();
+        for (slug, vault) in [("acme", "shared"), ("globex", "shared"), ("initech", "initech")] {
+            store.create(&tenant(slug, vault), None).await.unwrap();
+        }
+        let (vault, http) = (FakeVault::new(), reqwest::Client::new());
+        let metrics = Metrics::new(&TelemetryConfig::default()).unwrap();
+        let parts = Parts {
+            sealer: sealer(&vault),
+            registry: Registry::new(store, RegistryLimits::default()),
+            callers: Arc::new(Callers::new(&auth(&issuer), &http, clock::system())),
+            metrics: Arc::new(metrics),
+            clock: clock::system(),
+        };
+        let mut config = HttpConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            ..HttpConfig::default()
+        };
+        change(&mut config);
+        let service = Service::serve(parts, &config, &AdminConfig::default()).await.unwrap();
+        Self {
+            service,
+            vault,
+            issuer,
+            http,
+            dir,
+        }
+    }
+
+    /// A request to the API, without a token.
+    pub(crate) fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("http://{}{path}", self.service.addr()))
+    }
+
+    /// A request to where machines ask.
+    pub(crate) fn ops(&self, path: &str) -> RequestBuilder {
+        self.http.get(format!("http://{}{path}", self.service.ops_addr()))
+    }
+
+    /// A request of a data plane's caller with every role there.
+    pub(crate) fn data(&self, path: &str) -> RequestBuilder {
+        self.call(Method::POST, &format!("/v1/tenants/{path}"))
+            .bearer_auth(self.issuer.token(&DATA))
+    }
+
+    /// A request of an operator.
+    pub(crate) fn admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.call(method, &format!("/v1/admin/tenants{path}"))
+            .bearer_auth(self.issuer.token(&[OPERATOR]))
+    }
+
+    /// Does a data operation.
+    pub(crate) async fn does(&self, path: &str, body: &Value) -> Reply {
+        Reply::to(self.data(path).json(body)).await
+    }
+
+    /// Registers a tenant that has a directory and a vault of its own.
+    pub(crate) async fn register(&self, slug: &str, policy: Value) -> Value {
+        let mut request = registration(slug);
+        request["policy"] = policy;
+        Reply::to(self.admin(Method::POST, "").json(&request)).await.with(201)
+    }
+
+    /// An envelope of that tenant's that holds a key.
+    pub(crate) async fn wrapped_key(&self, tenant: &str) -> String {
+        let made = self.does(&format!("{tenant}/generate-data-key"), &json!({})).await;
+        made.with(200)["wrapped_key"].as_str().unwrap().to_owned()
+    }
+
+    /// An envelope of that tenant's that holds data.
+    pub(crate) async fn ciphertext(&self, tenant: &str) -> String {
+        let made = self
+            .does(&format!("{tenant}/encrypt"), &json!({"plaintext": "cGF5cm9sbA"}))
+            .await;
+        made.with(200)["ciphertext"].as_str().unwrap().to_owned()
+    }
+
+    /// A place for a test's files.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+}
+
+/// What registers a tenant.
+pub(crate) fn registration(slug: &str) -> Value {
+    json!({
+        "slug": slug, "display_name": "A customer", "directory_id": Uuid::new_v4(),
+        "vault": format!("v-{slug}.vault.azure.net"), "key_name": "kek",
+    })
+}
+
+fn tenant(slug: &str, vault: &str) -> Tenant {
+    let new = NewTenant {
+        slug: slug.parse().unwrap(),
+        display_name: "A customer".parse().unwrap(),
+        directory: DirectoryId(Uuid::from_u128(0xe1)),
+        cloud: keyferry_crypto::id::Cloud::Public,
+        key: KeyRef {
+            vault: format!("{vault}.vault.azure.net").parse().unwrap(),
+            name: "kek".parse().unwrap(),
+        },
+        version: VersionPolicy::FollowLatest,
+        policy: SealingPolicy::default(),
+    };
+    Tenant::new(new, clock::system()()).unwrap()
+}
+
+fn database(dir: &TempDir) -> String {
+    format!("sqlite:{}", dir.path().join("registry.db").display())
+}
+
+fn sealer(vault: &Arc<FakeVault>) -> Arc<Sealer> {
+    let vault = Arc::clone(vault) as Arc<dyn KeyVault>;
+    Arc::new(Sealer::new(vault, SealerLimits::from(&CacheConfig::default())))
+}
+
+fn auth(issuer: &Issuer) -> AuthConfig {
+    let confined = CallerConfig {
+        application: CONFINED,
+        tenants: vec!["acme".parse().unwrap()],
+    };
+    let config = json!({"directories": [DIRECTORY], "audiences": [AUDIENCE], "authority": issuer.origin()});
+    AuthConfig {
+        callers: vec![confined],
+        ..serde_json::from_value(config).unwrap()
+    }
+}
