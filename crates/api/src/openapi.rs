@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use http::{HeaderValue, header};
+use http::header;
 use utoipa::{
     OpenApi,
     openapi::{
@@ -131,17 +131,10 @@ fn page(file: &str) -> Response {
     match utoipa_swagger_ui::serve(file, Arc::clone(&CONFIG)) {
         Ok(Some(file)) => {
             let headers = [
-                (header::CONTENT_TYPE, HeaderValue::try_from(file.content_type).ok()),
-                (
-                    header::CONTENT_SECURITY_POLICY,
-                    Some(HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
-                ),
+                (header::CONTENT_TYPE, file.content_type),
+                (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.to_owned()),
             ];
-            let mut response = file.bytes.into_owned().into_response();
-            response
-                .headers_mut()
-                .extend(headers.into_iter().filter_map(|(name, value)| Some((name, value?))));
-            response
+            (headers, file.bytes.into_owned()).into_response()
         }
         Ok(None) => Problem::new(Kind::RouteNotFound).into_response(),
         Err(_) => Problem::new(Kind::Internal).into_response(),

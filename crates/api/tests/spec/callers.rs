@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::{
     issuer::{FIRST, FOREIGN, Issuer, SECOND, encoded, header, now},
     reply::Reply,
-    routes::{ROLES, ROUTES},
-    world::{CONFINED, DATA, OPERATOR, World},
+    routes::ROUTES,
+    world::{DATA, World},
 };
 
 /// Asks for something that any data caller may have, with that authorization.
@@ -207,64 +207,4 @@ async fn while_the_issuer_is_down_nobody_is_ready_and_no_token_is_called_bad() {
     world.issuer.is_down(false);
     while Reply::to(world.ops("/readyz")).await.status != 200 {}
     ask_with(&world, &world.issuer.token(&DATA)).await.with(200);
-}
-
-#[tokio::test]
-async fn each_role_opens_its_own_routes_and_no_other() {
-    let world = World::new().await;
-    for role in ROLES {
-        let token = world.issuer.token(&[role]);
-        for route in ROUTES {
-            let request = world.call(route.method.parse().unwrap(), &route.path_of_acme());
-            let reply = Reply::to(request.bearer_auth(&token)).await;
-            let is_refused = reply.slug().as_deref() == Some("caller-role-missing");
-            assert_ne!(
-                is_refused,
-                route.roles.contains(&role),
-                "{role}: {} {}",
-                route.method,
-                route.path
-            );
-            if is_refused {
-                reply.problem(403, "caller-role-missing");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_caller_without_roles_or_with_roles_of_others_may_do_nothing() {
-    let world = World::new().await;
-    for roles in [&[][..], &["Keyferry.Everything", "keyferry.seal", "Seal"]] {
-        let token = world.issuer.token(roles);
-        for route in ROUTES {
-            let request = world.call(route.method.parse().unwrap(), &route.path_of_acme());
-            let refused = Reply::to(request.bearer_auth(&token)).await;
-            refused.problem(403, "caller-role-missing");
-        }
-    }
-}
-
-#[tokio::test]
-async fn for_a_confined_caller_other_tenants_are_as_unknown_as_those_that_do_not_exist() {
-    let world = World::new().await;
-    let mut claims = world.issuer.claims(&[DATA[0], DATA[1], DATA[2], OPERATOR]);
-    claims["azp"] = json!(CONFINED);
-    let token = FIRST.sign(&header(FIRST.kid), &claims);
-    let mut seen = 0;
-    for route in ROUTES.iter().filter(|route| route.path.contains("{tenant}")) {
-        let mut bodies = Vec::new();
-        for tenant in ["globex", "nobody", "Not-A-Slug"] {
-            let path = route.path.replace("{tenant}", tenant);
-            let request = world.call(route.method.parse().unwrap(), &path);
-            let request = request.header("x-request-id", "same").header("if-match", "*");
-            let refused = Reply::to(request.bearer_auth(&token).json(&json!({}))).await;
-            refused.problem(404, "tenant-not-found");
-            bodies.push(refused.body);
-        }
-        assert!(bodies.iter().all(|body| *body == bodies[0]), "{}", route.path);
-        seen += 1;
-    }
-    assert_eq!(seen, ROUTES.len() - 2);
-    ask_with(&world, &token).await.with(200);
 }

@@ -2,11 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
+mod batches;
+mod bodies;
 mod callers;
+mod contexts;
+mod description;
+mod envelopes;
 mod issuer;
+mod limits;
+mod listening;
+mod lists;
+mod metrics;
+mod paths;
+mod raw;
 mod refusals;
 mod registrations;
 mod reply;
+mod roles;
 mod routes;
 mod tenants;
 mod vault;

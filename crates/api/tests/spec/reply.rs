@@ -14,16 +14,26 @@ pub(crate) struct Reply {
 impl Reply {
     /// Sends a request, and waits for the whole answer.
     pub(crate) async fn to(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        Self {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.unwrap().to_vec(),
-        }
+        Self::try_to(request).await.unwrap()
     }
 
+    /// The same, where there may be no answer.
+    pub(crate) async fn try_to(request: reqwest::RequestBuilder) -> Result<Self, reqwest::Error> {
+        let response = request.send().await?;
+        Ok(Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await?.to_vec(),
+        })
+    }
+
+    /// A header that is there once at most.
+    #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        let mut all = self.headers.get_all(name).iter();
+        let value = all.next().map_or("", |value| value.to_str().unwrap());
+        assert_eq!(all.next(), None, "{name} comes twice");
+        value
     }
 
     pub(crate) fn text(&self) -> &str {

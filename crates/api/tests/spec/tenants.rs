@@ -5,11 +5,7 @@ use keyferry_api::clock;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{
-    issuer::{FIRST, header},
-    reply::Reply,
-    world::{CONFINED, World},
-};
+use crate::{reply::Reply, world::World};
 
 /// A change of the tenant `acme` by an operator who has just read it.
 async fn change(world: &World, method: Method, path: &str, body: &Value) -> Reply {
@@ -20,67 +16,6 @@ async fn change(world: &World, method: Method, path: &str, body: &Value) -> Repl
 
 async fn show(world: &World) -> Value {
     Reply::to(world.admin(Method::GET, "/acme")).await.with(200)
-}
-
-async fn page(world: &World, query: &str) -> Value {
-    Reply::to(world.admin(Method::GET, query)).await.with(200)
-}
-
-fn slugs(page: &Value) -> Vec<&str> {
-    let tenants = page["tenants"].as_array().unwrap();
-    tenants.iter().map(|tenant| tenant["slug"].as_str().unwrap()).collect()
-}
-
-#[tokio::test]
-async fn a_list_is_read_page_by_page_and_misses_nobody() {
-    let world = World::new().await;
-    for number in 0..27 {
-        world.register(&format!("t{number:02}"), json!({})).await;
-    }
-    let (mut seen, mut pages, mut query) = (Vec::new(), 0, "?limit=7".to_owned());
-    loop {
-        let page = page(&world, &query).await;
-        seen.extend(slugs(&page).into_iter().map(str::to_owned));
-        pages += 1;
-        let Some(next) = page.get("next_cursor") else { break };
-        query = format!("?limit=7&cursor={}", next.as_str().unwrap());
-    }
-    assert_eq!((seen.len(), pages), (30, 5));
-    assert!(seen.is_sorted(), "{seen:?}");
-    let whole = page(&world, "").await;
-    assert_eq!((slugs(&whole).len(), whole.get("next_cursor")), (30, None));
-    let exact = page(&world, "?limit=30").await;
-    assert_eq!((slugs(&exact).len(), exact.get("next_cursor")), (30, None));
-}
-
-#[tokio::test]
-async fn a_confined_callers_list_shows_its_own_tenants_only() {
-    let world = World::new().await;
-    let mut claims = world.issuer.claims(&["Keyferry.Reader"]);
-    claims["azp"] = json!(CONFINED);
-    let token = FIRST.sign(&header(FIRST.kid), &claims);
-    let request = world.call(Method::GET, "/v1/admin/tenants").bearer_auth(token);
-    assert_eq!(slugs(&Reply::to(request).await.with(200)), ["acme"]);
-}
-
-#[tokio::test]
-async fn a_page_that_cannot_be_is_malformed() {
-    let world = World::new().await;
-    for query in [
-        "?limit=0",
-        "?limit=1001",
-        "?limit=-1",
-        "?limit=x",
-        "?cursor=",
-        "?cursor=!!",
-        "?cursor=QQ",
-        "?page=2",
-        "?limit=1&limit=2",
-    ] {
-        let refused = Reply::to(world.admin(Method::GET, query)).await;
-        assert_eq!(refused.slug().as_deref(), Some("malformed-request"), "{query}");
-        refused.problem(400, "malformed-request");
-    }
 }
 
 #[tokio::test]

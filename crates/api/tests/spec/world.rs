@@ -1,6 +1,6 @@
 //! A service on a vault, a registry and an issuer of the test's own, and a few tenants.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use http::Method;
 use keyferry_api::{
@@ -36,11 +36,13 @@ pub(crate) const DATA: [&str; 3] = ["Keyferry.Seal", "Keyferry.Open", "Keyferry.
 pub(crate) const OPERATOR: &str = "Keyferry.Operator";
 
 pub(crate) struct World {
-    pub(crate) service: Service,
+    service: Option<Service>,
+    addr: SocketAddr,
+    ops_addr: SocketAddr,
     pub(crate) vault: Arc<FakeVault>,
     pub(crate) issuer: Issuer,
     http: reqwest::Client,
-    dir: TempDir,
+    _dir: TempDir,
 }
 
 impl World {
@@ -81,23 +83,24 @@ impl World {
         change(&mut config);
         let service = Service::serve(parts, &config, &AdminConfig::default()).await.unwrap();
         Self {
-            service,
+            addr: service.addr(),
+            ops_addr: service.ops_addr(),
+            service: Some(service),
             vault,
             issuer,
             http,
-            dir,
+            _dir: dir,
         }
     }
 
     /// A request to the API, without a token.
     pub(crate) fn call(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("http://{}{path}", self.service.addr()))
+        self.http.request(method, format!("http://{}{path}", self.addr))
     }
 
     /// A request to where machines ask.
     pub(crate) fn ops(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("http://{}{path}", self.service.ops_addr()))
+        self.http.get(format!("http://{}{path}", self.ops_addr))
     }
 
     /// A request of a data plane's caller with every role there.
@@ -138,9 +141,14 @@ impl World {
         made.with(200)["ciphertext"].as_str().unwrap().to_owned()
     }
 
-    /// A place for a test's files.
-    pub(crate) fn dir(&self) -> &std::path::Path {
-        self.dir.path()
+    /// Where the API is served.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The service, to be stopped.
+    pub(crate) fn take_service(&mut self) -> Service {
+        self.service.take().unwrap()
     }
 }
 

@@ -1,0 +1,125 @@
+//! What one replica takes on at once, and for how long: beyond that it says no, at once, and recovers by itself.
+
+use std::time::Duration;
+
+use keyferry_api::config::HttpConfig;
+use keyferry_crypto::vault::VaultCause;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::{reply::Reply, world::World};
+
+const OCTETS: &str = "application/octet-stream";
+
+/// Encrypts on a task of its own, and waits until the vault has been asked.
+async fn encrypt_while_the_vault_hangs(world: &World, len: usize) -> JoinHandle<Reply> {
+    world.vault.hangs();
+    let before = world.vault.calls();
+    let request = world
+        .data("acme/encrypt")
+        .header("content-type", OCTETS)
+        .body(vec![7; len]);
+    let under_way = tokio::spawn(Reply::to(request));
+    world.vault.called_since(before).await;
+    under_way
+}
+
+async fn encrypt(world: &World, len: usize) -> Reply {
+    Reply::to(
+        world
+            .data("globex/encrypt")
+            .header("content-type", OCTETS)
+            .body(vec![7; len]),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn beyond_its_limit_of_concurrent_requests_a_replica_says_so_at_once() {
+    let world = World::with(|http| http.max_concurrent_requests = 1).await;
+    let under_way = encrypt_while_the_vault_hangs(&world, 10).await;
+    for _ in 0..3 {
+        let refused = encrypt(&world, 10).await;
+        assert_eq!(refused.problem(503, "overloaded")["fault"], "service");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    assert_eq!(
+        Reply::to(world.ops("/healthz")).await.status,
+        200,
+        "machines are still answered"
+    );
+    world.vault.goes_on();
+    assert_eq!(under_way.await.unwrap().status, 200);
+    assert_eq!(encrypt(&world, 10).await.status, 200, "the place was given back");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_gives_its_place_back() {
+    let world = World::with(|http| http.max_concurrent_requests = 1).await;
+    let under_way = encrypt_while_the_vault_hangs(&world, 10).await;
+    encrypt(&world, 10).await.problem(503, "overloaded");
+    under_way.abort();
+    // The vault still hangs: only because the caller is gone can there be a place for a request that needs no vault.
+    while world.does("acme/wrap", &json!({})).await.slug().as_deref() == Some("overloaded") {}
+}
+
+#[tokio::test]
+async fn a_refused_place_is_not_lost() {
+    let world = World::with(|http| http.max_concurrent_requests = 2).await;
+    for _ in 0..10 {
+        world
+            .does("acme/wrap", &json!({}))
+            .await
+            .problem(400, "malformed-request");
+        world
+            .does("nobody/wrap", &json!({}))
+            .await
+            .problem(404, "tenant-not-found");
+    }
+    assert_eq!(encrypt(&world, 10).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_given_up() {
+    let world = World::with(|http| http.request_timeout = Duration::from_millis(50)).await;
+    world.vault.hangs();
+    let refused = encrypt(&world, 10).await;
+    assert_eq!(refused.problem(504, "deadline-exceeded")["fault"], "service");
+    assert_eq!(refused.header("retry-after"), "1");
+}
+
+fn small_budget(http: &mut HttpConfig) {
+    http.body_budget_bytes = 300_000;
+}
+
+#[tokio::test]
+async fn large_bodies_share_a_budget_of_memory() {
+    let world = World::with(small_budget).await;
+    let under_way = encrypt_while_the_vault_hangs(&world, 200_000).await;
+    let refused = encrypt(&world, 200_000).await;
+    assert_eq!(refused.problem(503, "body-budget-exhausted")["fault"], "service");
+    assert_eq!(refused.header("retry-after"), "1");
+    world.vault.goes_on();
+    assert_eq!(encrypt(&world, 1000).await.status, 200, "small bodies are free");
+    assert_eq!(under_way.await.unwrap().status, 200);
+    assert_eq!(encrypt(&world, 200_000).await.status, 200, "the memory was given back");
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_pays_for_its_memory_too() {
+    let world = World::with(small_budget).await;
+    let pieces = (0..10).map(|_| Ok::<_, std::io::Error>(vec![7; 50_000]));
+    let streamed = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+    let request = world.data("acme/encrypt").header("content-type", OCTETS).body(streamed);
+    Reply::to(request).await.problem(503, "body-budget-exhausted");
+    assert_eq!(encrypt(&world, 200_000).await.status, 200, "the memory was given back");
+}
+
+#[tokio::test]
+async fn a_budget_is_given_back_by_requests_that_fail() {
+    let world = World::with(small_budget).await;
+    world.vault.fails(VaultCause::VaultFailed);
+    for _ in 0..5 {
+        encrypt(&world, 200_000).await.problem(503, "vault-failed");
+    }
+}
