@@ -41,7 +41,11 @@ impl Target {
     /// Sends the request once and returns the answer's body, so that the yardstick can answer as many bytes.
     pub async fn answer(&self) -> io::Result<Vec<u8>> {
         let stream = TcpStream::connect(self.addr).await?;
-        let mut connection = Connection { stream, request: Arc::clone(&self.request), buffer: vec![0; BUFFER] };
+        let mut connection = Connection {
+            stream,
+            request: Arc::clone(&self.request),
+            buffer: vec![0; BUFFER],
+        };
         let whole = connection.exchange().await?;
         let answer = &connection.buffer[..whole];
         let head = head_len(answer).unwrap_or(whole);
@@ -139,10 +143,15 @@ impl Connection {
 
 /// The length of the whole answer, once its head is there.
 fn answer_len(bytes: &[u8]) -> io::Result<Option<usize>> {
-    let Some(head_len) = head_len(bytes) else { return Ok(None) };
+    let Some(head_len) = head_len(bytes) else {
+        return Ok(None);
+    };
     let head = String::from_utf8_lossy(&bytes[..head_len]);
     if !head.starts_with("HTTP/1.1 200") {
-        return Err(io::Error::other(format!("not a success: {}", String::from_utf8_lossy(bytes))));
+        return Err(io::Error::other(format!(
+            "not a success: {}",
+            String::from_utf8_lossy(bytes)
+        )));
     }
     let length = head
         .lines()

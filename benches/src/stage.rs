@@ -46,6 +46,10 @@ pub struct Row {
 pub enum Yardstick {
     /// Reads the body and answers as many bytes as the service does.
     Bytes,
+    /// The same, for a caller that it knows by the token's hash, with the body parsed as JSON.
+    SameAuth,
+    /// The same, behind the middleware that any service has.
+    SameMiddleware,
     /// Parses the body and writes it back, with `serde_json`.
     Json,
 }
@@ -75,7 +79,17 @@ impl Stage {
         let path = data.path().to_string_lossy().into_owned();
         // The level at which `keyferry serve` logs if nothing else is said.
         let options = [
-            "dev", "--data-dir", &path, "--listen", free, "--azure", free, "--control", free, "--log", "info",
+            "dev",
+            "--data-dir",
+            &path,
+            "--listen",
+            free,
+            "--azure",
+            free,
+            "--control",
+            free,
+            "--log",
+            "info",
         ];
         let (dev, line) = Process::start(&options, "  API ")?;
         let server = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
@@ -104,7 +118,9 @@ async fn token(data: &Path) -> Result<String, Failure> {
     let endpoint: reqwest::Url = access.token_endpoint.parse()?;
     let certificate = reqwest::Certificate::from_pem(&std::fs::read(access.ca_file)?)?;
     let http = reqwest::Client::builder().no_proxy().add_root_certificate(certificate);
-    let http = http.resolve(endpoint.host_str().unwrap_or_default(), access.connect).build()?;
+    let http = http
+        .resolve(endpoint.host_str().unwrap_or_default(), access.connect)
+        .build()?;
     let credentials = ClientCredentials::new(http, endpoint, access.client_id, access.client_secret, access.scope);
     Ok(credentials.token().await?.expose().to_owned())
 }
@@ -116,7 +132,10 @@ async fn rows(acme: &TenantClient) -> Result<Vec<Row>, Failure> {
     ]);
     let key = acme.generate_data_key(&context).await?.wrapped_key;
     let (kilobyte, large) = (vec![b'x'; 1024], vec![b'x'; 65_536]);
-    let sealed = acme.encrypt(&Secret::from(kilobyte.clone()), &context).await?.ciphertext;
+    let sealed = acme
+        .encrypt(&Secret::from(kilobyte.clone()), &context)
+        .await?
+        .ciphertext;
     let json = |name, operation: &str, body: serde_json::Value, yardstick| Row {
         name,
         path: format!("/v1/tenants/acme/{operation}"),
@@ -125,27 +144,32 @@ async fn rows(acme: &TenantClient) -> Result<Vec<Row>, Failure> {
         yardstick,
     };
     let (small, big) = (Secret::from(kilobyte), Secret::from(large.clone()));
-    Ok(vec![
+    let unwrap = |name, yardstick| {
         json(
-            "hot unwrap / echo",
+            name,
             "unwrap",
             json!({"wrapped_key": key, "encryption_context": context}),
-            Yardstick::Bytes,
-        ),
+            yardstick,
+        )
+    };
+    Ok(vec![
+        unwrap("hot unwrap / bare echo", Yardstick::Bytes),
+        unwrap("hot unwrap / echo, same auth", Yardstick::SameAuth),
+        unwrap("hot unwrap / echo, same auth and middleware", Yardstick::SameMiddleware),
         json(
-            "encrypt 1 KiB, JSON / echo",
+            "encrypt 1 KiB, JSON / bare echo",
             "encrypt",
             json!({"plaintext": small, "encryption_context": context}),
             Yardstick::Bytes,
         ),
         json(
-            "hot decrypt 1 KiB, JSON / echo",
+            "hot decrypt 1 KiB, JSON / bare echo",
             "decrypt",
             json!({"ciphertext": sealed, "encryption_context": context}),
             Yardstick::Bytes,
         ),
         Row {
-            name: "encrypt 64 KiB, octet-stream / echo",
+            name: "encrypt 64 KiB, octet-stream / bare echo",
             path: "/v1/tenants/acme/encrypt".into(),
             content_type: "application/octet-stream",
             body: large,

@@ -14,11 +14,13 @@ fn fields(table: &str) -> Vec<String> {
     let output = command()
         .args(["serve", "--check-config"])
         .env(format!("KEYFERRY_{}__NO_SUCH_FIELD", table.to_uppercase()), "1")
-        // Read before the unknown field is, so that its absence is not what is complained of.
         .output()
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    let expected = said.split_once("expected").unwrap_or_else(|| panic!("{table}: {said}")).1;
+    let expected = said
+        .split_once("expected")
+        .unwrap_or_else(|| panic!("{table}: {said}"))
+        .1;
     expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
@@ -43,10 +45,17 @@ async fn every_metric_is_explained_and_every_explained_metric_is_there() {
     let keyferry = world.start().await;
     world.tenant(&keyferry, "acme", None).await;
     let data = world.data(&keyferry, "acme");
-    data.encrypt(&Secret::from(b"payroll".to_vec()), &Context::new()).await.unwrap();
+    data.encrypt(&Secret::from(b"payroll".to_vec()), &Context::new())
+        .await
+        .unwrap();
     // A problem, so that problems are counted.
     assert!(data.unwrap("!", &Context::new()).await.is_err());
-    let scraped = reqwest::get(keyferry.url("/metrics")).await.unwrap().text().await.unwrap();
+    let scraped = reqwest::get(keyferry.url("/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     let there: BTreeSet<_> = scraped
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
@@ -54,7 +63,9 @@ async fn every_metric_is_explained_and_every_explained_metric_is_there() {
         .collect();
     let explained: BTreeSet<_> = guide
         .split('`')
-        .filter(|word| word.starts_with("keyferry_") && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .filter(|word| {
+            word.starts_with("keyferry_") && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        })
         .collect();
     // `keyferry_azure` is a part of the program, named in an example of a log level.
     assert_eq!(there, explained);
