@@ -228,7 +228,11 @@ impl TenantStore for SqliteStore {
             .bind(micros(now - Idempotency::KEPT))
             .execute(&mut *tx)
             .await?;
-        self.commit(tx).await?;
+        if due.is_empty() {
+            tx.commit().await?;
+        } else {
+            self.commit(tx).await?;
+        }
         Ok(due.len() as u64)
     }
 

@@ -30,7 +30,7 @@ use crate::{
 /// Bounds of the view.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistryLimits {
-    /// The most tenants kept in memory; beyond it the least recently used give way, and are read again when asked for.
+    /// The most tenants kept in memory; beyond it the least used give way, and are read again when asked for.
     pub tenants: u64,
     /// How often changes are looked for without being told.
     pub poll: Duration,
@@ -179,7 +179,7 @@ impl Registry {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.store.purge().await {
+            match in_time(self.store.purge()).await {
                 Ok(0) => {}
                 Ok(purged) => tracing::info!(purged, "tenants past their safety window were purged"),
                 Err(error) => tracing::warn!(%error, "tenants past their safety window cannot be purged"),
@@ -191,7 +191,7 @@ impl Registry {
     pub async fn follow(&self) -> Result<(), RegistryError> {
         loop {
             let after = *self.position();
-            let changes = self.store.changes(after, PAGE).await?;
+            let changes = in_time(self.store.changes(after, PAGE)).await?;
             *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             let last_page = changes.len() < PAGE as usize;
             self.apply(changes);
@@ -255,6 +255,15 @@ impl Default for RegistryLimits {
     }
 }
 
+/// Bounds what the database bounds only while it is there: a connection whose other end went away without a word would keep
+/// the feed waiting for as long as TCP does, and nobody would hear of a suspension.
+async fn in_time<T>(answer: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
+    let late = |_| RegistryError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(PATIENCE, answer).await.map_err(late)?
+}
+
+/// More than a connection and a statement may take together.
+const PATIENCE: Duration = Duration::from_secs(10);
 const PAGE: u32 = 1_000;
 const CHANGES_KEPT: usize = 4_096;
 const UNKNOWN_SLUGS: u64 = 10_000;

@@ -29,15 +29,16 @@ async fn untold_changes_are_found(url: &str, next_revision: &str) {
     let _running = running(&here);
     until("all is loaded", async || here.stats().loaded).await;
     let mut raw = Raw::connect(url).await;
-    raw.execute(&format!(
-        "update tenants set status = 'suspended', revision = {next_revision} where slug = 'acme'"
-    ))
-    .await
-    .expect("written");
-    until("the view has it", async || {
-        status(&here).await == TenantStatus::Suspended
-    })
-    .await;
+    // Several: the first may come by the one look that every beginning takes.
+    for (name, status) in [
+        ("suspended", TenantStatus::Suspended),
+        ("active", TenantStatus::Active),
+        ("suspended", TenantStatus::Suspended),
+    ] {
+        let change = format!("update tenants set status = '{name}', revision = {next_revision} where slug = 'acme'");
+        raw.execute(&change).await.expect("written");
+        until("the view has it", async || self::status(&here).await == status).await;
+    }
     assert_eq!(here.stats().store_reads, 0, "it came by the feed");
 }
 

@@ -9,6 +9,7 @@ mod constraints;
 mod contract;
 mod feed;
 mod migrations;
+mod partition;
 mod stores;
 mod tenant;
 mod world;

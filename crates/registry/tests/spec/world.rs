@@ -54,14 +54,15 @@ pub fn running(view: &Arc<Registry>) -> DropGuard {
     guard
 }
 
-/// Waits until a condition holds; a minute is far more than any takes.
+/// Waits until a condition holds; half a minute is far more than any takes, and less than it takes for a view's own
+/// minutely work to help it along.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), waiting)
+    tokio::time::timeout(Duration::from_secs(30), waiting)
         .await
         .unwrap_or_else(|_| panic!("waited in vain until {what}"));
 }
