@@ -39,7 +39,8 @@ pub(crate) struct Issuer {
 
 struct Published {
     origin: Url,
-    keys: Mutex<Vec<&'static Key>>,
+    keys: Mutex<Vec<Value>>,
+    discovered: Mutex<Option<Value>>,
     is_down: AtomicBool,
     asked: AtomicUsize,
 }
@@ -79,7 +80,8 @@ impl Key {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode_to_string(signature))
     }
 
-    fn jwk(&self) -> Value {
+    /// The public key, as an issuer publishes it (RFC 7517).
+    pub(crate) fn jwk(&self) -> Value {
         let public = self.pair.public_key();
         let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
         let (n, e) = (public.modulus(), public.exponent());
@@ -96,7 +98,8 @@ impl Issuer {
         let origin: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let published = Arc::new(Published {
             origin: origin.clone(),
-            keys: Mutex::new(vec![&FIRST]),
+            keys: Mutex::new(vec![FIRST.jwk()]),
+            discovered: Mutex::default(),
             is_down: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
         });
@@ -118,8 +121,18 @@ impl Issuer {
     }
 
     /// From now on only that key is published.
-    pub(crate) fn rotates_to(&self, key: &'static Key) {
-        *self.published.keys.lock().unwrap() = vec![key];
+    pub(crate) fn rotates_to(&self, key: &Key) {
+        self.publishes(vec![key.jwk()]);
+    }
+
+    /// From now on those keys are published, whatever they are.
+    pub(crate) fn publishes(&self, keys: Vec<Value>) {
+        *self.published.keys.lock().unwrap() = keys;
+    }
+
+    /// From now on that is what discovery finds.
+    pub(crate) fn discovers(&self, document: &Value) {
+        *self.published.discovered.lock().unwrap() = Some(document.clone());
     }
 
     /// Whether every question is answered with a failure.
@@ -171,14 +184,16 @@ async fn discovery(
         return Err(StatusCode::INTERNAL_SERVER_ERROR);
     }
     let origin = &published.origin;
-    Ok(Json(json!({
-        "issuer": format!("{origin}{directory}/v2.0"),
-        "jwks_uri": format!("{origin}{directory}/keys"),
+    let discovered = published.discovered.lock().unwrap().clone();
+    Ok(Json(discovered.unwrap_or_else(|| {
+        json!({
+            "issuer": format!("{origin}{directory}/v2.0"),
+            "jwks_uri": format!("{origin}{directory}/keys"),
+        })
     })))
 }
 
 async fn keys(State(published): State<Arc<Published>>) -> Json<Value> {
     published.asked.fetch_add(1, SeqCst);
-    let keys: Vec<_> = published.keys.lock().unwrap().iter().map(|key| key.jwk()).collect();
-    Json(json!({ "keys": keys }))
+    Json(json!({ "keys": *published.keys.lock().unwrap() }))
 }

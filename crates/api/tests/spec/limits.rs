@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use http::Method;
 use keyferry_api::config::HttpConfig;
 use keyferry_crypto::vault::VaultCause;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::{reply::Reply, world::World};
+use crate::{
+    reply::Reply,
+    world::{Setup, World, registration},
+};
 
 const OCTETS: &str = "application/octet-stream";
 
@@ -86,6 +90,28 @@ async fn a_request_that_takes_too_long_is_given_up() {
     let refused = encrypt(&world, 10).await;
     assert_eq!(refused.problem(504, "deadline-exceeded")["fault"], "service");
     assert_eq!(refused.header("retry-after"), "1");
+}
+
+#[tokio::test]
+async fn without_its_database_a_replica_that_knows_nobody_serves_nobody() {
+    let setup = Setup {
+        has_database: false,
+        ..Setup::usual().await
+    };
+    let world = World::of(setup).await;
+    let create = world.admin(Method::POST, "").json(&registration("hooli"));
+    for request in [
+        create,
+        world.admin(Method::GET, ""),
+        world.data("acme/wrap").json(&json!({})),
+    ] {
+        let refused = Reply::to(request).await;
+        assert_eq!(refused.problem(503, "registry-unavailable")["fault"], "service");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    let ready = Reply::to(world.ops("/readyz")).await.with(503);
+    assert_eq!((&ready["ready"], &ready["registry"]), (&json!(false), &json!(false)));
+    assert_eq!(Reply::to(world.ops("/healthz")).await.status, 200);
 }
 
 fn small_budget(http: &mut HttpConfig) {

@@ -9,6 +9,7 @@ mod contexts;
 mod description;
 mod envelopes;
 mod issuer;
+mod issuers;
 mod limits;
 mod listening;
 mod lists;

@@ -106,6 +106,22 @@ async fn a_key_that_was_current_before_still_opens_until_it_is_removed() {
 }
 
 #[tokio::test]
+async fn a_version_pinned_of_one_key_is_not_taken_for_a_version_of_another() {
+    let world = World::new().await;
+    let pinned = "0000000000000000000000000000000a";
+    for (body, expected) in [
+        (json!({"key_version": pinned}), pinned),
+        (json!({"display_name": "Acme Corporation"}), pinned),
+        (json!({"key_name": "next"}), "latest"),
+        (json!({"key_name": "another", "key_version": pinned}), pinned),
+        (json!({"vault": "elsewhere.vault.azure.net"}), "latest"),
+    ] {
+        let changed = change(&world, Method::PATCH, "", &body).await.with(200);
+        assert_eq!(changed["key_version"], expected, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_change_that_is_refused_names_the_fields_and_changes_nothing() {
     let world = World::new().await;
     let before = show(&world).await;

@@ -17,7 +17,7 @@ use keyferry_crypto::{
     tenant::{SealingPolicy, VersionPolicy},
     vault::KeyVault,
 };
-use keyferry_registry::{DatabaseUrl, NewTenant, Registry, RegistryLimits, Tenant};
+use keyferry_registry::{Clock, DatabaseUrl, NewTenant, Registry, RegistryLimits, Tenant, TenantStore};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -45,6 +45,29 @@ pub(crate) struct World {
     _dir: TempDir,
 }
 
+/// What a world is made of.
+pub(crate) struct Setup {
+    pub(crate) issuer: Issuer,
+    pub(crate) clock: Clock,
+    pub(crate) has_database: bool,
+    pub(crate) http: HttpConfig,
+}
+
+impl Setup {
+    pub(crate) async fn usual() -> Self {
+        let http = HttpConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            ..HttpConfig::default()
+        };
+        Self {
+            issuer: Issuer::start().await,
+            clock: clock::system(),
+            has_database: true,
+            http,
+        }
+    }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
@@ -52,36 +75,30 @@ impl World {
 
     /// A world whose service has other limits.
     pub(crate) async fn with(change: impl FnOnce(&mut HttpConfig)) -> Self {
-        let world = Self::whose_issuer(Issuer::start().await, change).await;
-        // Until both the tenants and the signing keys are read, tests would differ from run to run.
-        while Reply::to(world.ops("/readyz")).await.status != 200 {}
+        let mut setup = Setup::usual().await;
+        change(&mut setup.http);
+        let world = Self::of(setup).await;
+        world.is_ready().await;
         world
     }
 
     /// A world that is not waited for until it is ready.
-    pub(crate) async fn whose_issuer(issuer: Issuer, change: impl FnOnce(&mut HttpConfig)) -> Self {
+    pub(crate) async fn of(setup: Setup) -> Self {
+        let Setup { issuer, clock, .. } = setup;
         let dir = tempfile::tempdir().unwrap();
-        let url: DatabaseUrl = database(&dir).parse().unwrap();
-        keyferry_registry::migrate(&url).await.unwrap();
-        let store = keyferry_registry::connect(&url, clock::system()).unwrap();
-        for (slug, vault) in [("acme", "shared"), ("globex", "shared"), ("initech", "initech")] {
-            store.create(&tenant(slug, vault), None).await.unwrap();
-        }
+        let store = store(&dir, setup.has_database).await;
         let (vault, http) = (FakeVault::new(), reqwest::Client::new());
         let metrics = Metrics::new(&TelemetryConfig::default()).unwrap();
         let parts = Parts {
             sealer: sealer(&vault),
             registry: Registry::new(store, RegistryLimits::default()),
-            callers: Arc::new(Callers::new(&auth(&issuer), &http, clock::system())),
+            callers: Arc::new(Callers::new(&auth(&issuer), &http, clock)),
             metrics: Arc::new(metrics),
-            clock: clock::system(),
+            clock,
         };
-        let mut config = HttpConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            ..HttpConfig::default()
-        };
-        change(&mut config);
-        let service = Service::serve(parts, &config, &AdminConfig::default()).await.unwrap();
+        let service = Service::serve(parts, &setup.http, &AdminConfig::default())
+            .await
+            .unwrap();
         Self {
             addr: service.addr(),
             ops_addr: service.ops_addr(),
@@ -91,6 +108,22 @@ impl World {
             http,
             _dir: dir,
         }
+    }
+
+    /// Waits until both the tenants and the signing keys are read.
+    pub(crate) async fn is_ready(&self) {
+        while Reply::to(self.ops("/readyz")).await.status != 200 {}
+    }
+
+    /// Asks, with that authorization, for something that any caller who may seal can have.
+    pub(crate) async fn ask(&self, authorization: &str) -> Reply {
+        let request = self.call(Method::POST, "/v1/tenants/acme/generate-data-key");
+        Reply::to(request.header("authorization", authorization).json(&json!({}))).await
+    }
+
+    /// The same, with that token.
+    pub(crate) async fn ask_with(&self, token: &str) -> Reply {
+        self.ask(&format!("Bearer {token}")).await
     }
 
     /// A request to the API, without a token.
@@ -176,8 +209,22 @@ fn tenant(slug: &str, vault: &str) -> Tenant {
     Tenant::new(new, clock::system()()).unwrap()
 }
 
-fn database(dir: &TempDir) -> String {
-    format!("sqlite:{}", dir.path().join("registry.db").display())
+/// A store of three tenants; or one whose database cannot be opened.
+async fn store(dir: &TempDir, has_database: bool) -> Arc<dyn TenantStore> {
+    let file = if has_database {
+        "registry.db"
+    } else {
+        "nowhere/registry.db"
+    };
+    let url: DatabaseUrl = format!("sqlite:{}", dir.path().join(file).display()).parse().unwrap();
+    let store = keyferry_registry::connect(&url, clock::system()).unwrap();
+    if has_database {
+        keyferry_registry::migrate(&url).await.unwrap();
+        for (slug, vault) in [("acme", "shared"), ("globex", "shared"), ("initech", "initech")] {
+            store.create(&tenant(slug, vault), None).await.unwrap();
+        }
+    }
+    store
 }
 
 fn sealer(vault: &Arc<FakeVault>) -> Arc<Sealer> {
