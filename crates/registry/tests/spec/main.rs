@@ -8,6 +8,7 @@
 mod constraints;
 mod contract;
 mod feed;
+mod guide;
 mod migrations;
 mod partition;
 mod stores;
