@@ -137,7 +137,7 @@ impl Edge {
     }
 }
 
-/// An error that a handler did not make a problem of.
+/// An error that a handler did not make a problem of. (The `allow` header of a 405 is the router's, outside of here.)
 fn unnamed(response: &Response) -> Option<Problem> {
     let status = response.status();
     let kind = match status {
@@ -147,7 +147,7 @@ fn unnamed(response: &Response) -> Option<Problem> {
         _ if status.is_server_error() => Kind::Internal,
         _ => return None,
     };
-    Some(Problem::new(kind).allowing(response.headers().get(header::ALLOW).cloned()))
+    Some(Problem::new(kind))
 }
 
 /// A failure is logged once, here: ours loudest, a caller's only if somebody looks.

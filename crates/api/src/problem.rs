@@ -31,7 +31,6 @@ struct Particulars {
     retry_after: Option<Duration>,
     upstream: Option<Evidence>,
     errors: Vec<FieldError>,
-    allow: Option<HeaderValue>,
     tenant: Option<TenantId>,
 }
 
@@ -59,7 +58,6 @@ impl Problem {
             retry_after: None,
             upstream: None,
             errors: Vec::new(),
-            allow: None,
             tenant: None,
         }))
     }
@@ -82,12 +80,6 @@ impl Problem {
     #[must_use]
     pub(crate) fn concerning(mut self, tenant: TenantId) -> Self {
         self.0.tenant = Some(tenant);
-        self
-    }
-
-    /// Keeps the `allow` header of a 405.
-    pub(crate) fn allowing(mut self, methods: Option<HeaderValue>) -> Self {
-        self.0.allow = methods;
         self
     }
 
@@ -138,9 +130,6 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(wait) = self.0.retry_after {
             headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
-        }
-        if let Some(methods) = &self.0.allow {
-            headers.insert(header::ALLOW, methods.clone());
         }
         if let Some(challenge) = challenge(self.0.kind) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
