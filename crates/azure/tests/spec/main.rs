@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
 mod credentials;
+mod guide;
 mod refusals;
 mod tokens;
 mod troubles;

@@ -1,0 +1,108 @@
+//! `docs/azure.md` says what the code does.
+
+use keyferry_azure::AzureConfig;
+use keyferry_crypto::vault::{Fault, VaultCause};
+
+const GUIDE: &str = include_str!("../../../../docs/azure.md");
+const PROBLEMS: &str = include_str!("../../../../docs/problems.md");
+
+/// All causes: one that is added does not compile until it is named here, and then wants its row.
+macro_rules! causes {
+    ($($cause:ident)*) => {
+        const CAUSES: &[VaultCause] = &[$(VaultCause::$cause),*];
+        const fn _none_is_left_out(cause: VaultCause) {
+            match cause { $(VaultCause::$cause)|* => {} }
+        }
+    };
+}
+causes!(
+    KeyDisabled KeyNotFound KeyNotUsable KeyOperationForbidden RoleMissing AccessPolicyMissing FirewallDenied
+    PublicAccessDisabled AccessDenied ConsentMissing PrincipalDisabled ConditionalAccess DirectoryNotFound WrongDirectory
+    KeyVaultPrincipalMissing VaultNotFound WrappedKeyInvalid Throttled VaultFailed Timeout ConnectionFailed
+    CertificateInvalid AnswerInvalid TokenNotVerifiable EntraThrottled EntraUnavailable AppSecretInvalid AppSecretExpired
+    AppAssertionInvalid AppCredentialUnavailable TokenRejected RequestRejected
+);
+
+#[test]
+fn every_cause_has_a_row_with_its_fault_and_its_problem() {
+    let rows = GUIDE.split_once("| cause |").unwrap().1.lines().skip(2);
+    let rows: Vec<Vec<_>> = rows
+        .take_while(|row| row.starts_with('|'))
+        .map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+    let (named, causes): (Vec<_>, Vec<_>) = (
+        rows.iter().map(|row| row[1].to_owned()).collect(),
+        CAUSES.iter().map(|cause| format!("{cause:?}")).collect(),
+    );
+    assert_eq!(named, causes);
+    for (row, cause) in rows.iter().zip(CAUSES) {
+        let fault = match cause.fault() {
+            Fault::Caller => "caller",
+            Fault::Customer => "customer",
+            Fault::Unavailable => "vault",
+            Fault::Service => "service",
+        };
+        assert_eq!(row[3], fault, "{cause:?}");
+        let problem = PROBLEMS
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", row[4])))
+            .unwrap_or_else(|| panic!("docs/problems.md has no `{}`", row[4]));
+        assert_eq!(problem.split('|').nth(3).unwrap().trim(), fault, "{cause:?}");
+    }
+}
+
+#[test]
+fn every_field_is_named() {
+    let credential = "client_id = \"00000000-0000-0000-0000-000000000000\"\ncredential = ";
+    let managed = format!("{credential}{{ type = \"managed-identity\" }}");
+    let mut named = 0;
+    for text in [
+        "unknown = 1".to_owned(),
+        format!("{managed}\ntimeouts = {{ unknown = 1 }}"),
+        format!("{managed}\nretries = {{ unknown = 1 }}"),
+        format!("{managed}\nother_clouds = [{{ unknown = 1 }}]"),
+        format!("{credential}{{ type = \"unknown\" }}"),
+        format!("{credential}{{ type = \"client-secret\", unknown = 1 }}"),
+        format!("{credential}{{ type = \"certificate\", unknown = 1 }}"),
+        format!("{credential}{{ type = \"workload-identity\", unknown = 1 }}"),
+        format!("{credential}{{ type = \"managed-identity\", unknown = 1 }}"),
+    ] {
+        // The refusal lists what would have been taken.
+        let error = toml::from_str::<AzureConfig>(&text).unwrap_err().message().to_owned();
+        let (_, expected) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
+        for name in expected.split('`').skip(1).step_by(2) {
+            let told = [format!("`{name}`"), format!("\"{name}\""), format!("{name} =")];
+            let is_told = told.iter().any(|form| GUIDE.contains(form));
+            assert!(is_told, "docs/azure.md does not name `{name}`");
+            named += 1;
+        }
+    }
+    assert!(named >= 25, "only {named} names were looked for");
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Example {
+    azure: AzureConfig,
+}
+
+#[test]
+fn every_example_is_a_configuration_and_one_shows_the_defaults() {
+    let examples: Vec<Example> = GUIDE
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| toml::from_str(rest.split_once("```").unwrap().0).unwrap())
+        .collect();
+    assert!(examples.len() >= 7);
+    let AzureConfig {
+        timeouts,
+        retries,
+        token_max_age,
+        ..
+    } = AzureConfig::new(examples[0].azure.client_id, examples[0].azure.credential.clone());
+    let (_, defaults) = GUIDE.split_once("## Waiting and trying again\n\n```toml\n").unwrap();
+    let shown: Example = toml::from_str(defaults.split_once("```").unwrap().0).unwrap();
+    assert_eq!(shown.azure.timeouts, timeouts);
+    assert_eq!(shown.azure.retries, retries);
+    assert_eq!(shown.azure.token_max_age, token_max_age);
+}
