@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p keyferry-benches --bin load` starts itself twice more on the first core, as `keyferry dev` and as
 //! the echo, and drives both from the second. Results are thrown away, loudly, when the echo differs from itself by more
-//! than 5 %.
+//! than 5 %. An argument limits it to rows whose name holds that text.
 #![expect(
     clippy::print_stdout,
     clippy::cast_precision_loss,
@@ -38,12 +38,12 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             runtime.block_on(echo::announce_and_serve())?;
             Ok(ExitCode::SUCCESS)
         }
-        _ => {
+        wanted => {
             pin(GENERATOR);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 tokio::spawn(never_sleep());
-                measure().await
+                measure(wanted.unwrap_or_default()).await
             })?;
             Ok(ExitCode::SUCCESS)
         }
@@ -66,13 +66,13 @@ fn pin(core: usize) {
 const SERVERS: usize = 0;
 const GENERATOR: usize = 1;
 
-async fn measure() -> Result<(), Box<dyn std::error::Error>> {
+async fn measure(wanted: &str) -> Result<(), Box<dyn std::error::Error>> {
     let stage = Stage::start().await?;
     println!(
         "{:<44} {:>7} {:>15} {:>9} {:>10}",
         "", "ratio", "quartiles", "echo/echo", "echo 1/s"
     );
-    for row in stage.rows() {
+    for row in stage.rows().iter().filter(|row| row.name.contains(wanted)) {
         saturate(&stage, row).await?;
     }
     println!();

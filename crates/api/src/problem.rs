@@ -224,12 +224,17 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         match &error {
             RegistryError::Unavailable(cause) => tracing::warn!(%cause, "the registry's database does not answer"),
+            RegistryError::NotMigrated(cause) => {
+                tracing::error!(%cause, "the registry's database has not this version's schema: run `keyferry migrate`")
+            }
             RegistryError::Migration(cause) => tracing::error!(%cause, "the registry cannot be migrated"),
             RegistryError::Corrupt(what) => tracing::error!(what, "the registry holds a row that is no tenant"),
             RegistryError::Conflict | RegistryError::SlugTaken | RegistryError::IdempotencyMismatch => {}
         }
         match error {
-            RegistryError::Unavailable(_) => Self::new(Kind::RegistryUnavailable).retry_after(SHORT_WAIT),
+            RegistryError::Unavailable(_) | RegistryError::NotMigrated(_) => {
+                Self::new(Kind::RegistryUnavailable).retry_after(SHORT_WAIT)
+            }
             RegistryError::Conflict => Self::new(Kind::PreconditionFailed),
             RegistryError::SlugTaken => Self::new(Kind::SlugTaken),
             RegistryError::IdempotencyMismatch => Self::new(Kind::IdempotencyKeyReused),

@@ -6,6 +6,9 @@ pub enum RegistryError {
     /// The database does not answer. Nothing was changed, or it is not known to have been.
     #[error("the tenant registry's database does not answer")]
     Unavailable(#[source] sqlx::Error),
+    /// The database answers, but has no schema, or an older one than this version's.
+    #[error("the tenant registry's database has not this version's schema: run `keyferry migrate`")]
+    NotMigrated(#[source] sqlx::Error),
     /// Someone else changed the tenant since it was read.
     #[error("the tenant was changed in the meantime")]
     Conflict,
@@ -32,8 +35,22 @@ impl From<sqlx::Error> for RegistryError {
         });
         if slug {
             Self::SlugTaken
+        } else if lacks_schema(&error) {
+            Self::NotMigrated(error)
         } else {
             Self::Unavailable(error)
         }
     }
+}
+
+/// Whether a statement named a table or a column that is not there: Postgres says so by code (undefined_table,
+/// undefined_column), SQLite in words only.
+fn lacks_schema(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        let code = error.code();
+        matches!(code.as_deref(), Some("42P01" | "42703"))
+            || ["no such table", "no such column"]
+                .iter()
+                .any(|words| error.message().starts_with(words))
+    })
 }

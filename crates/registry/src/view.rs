@@ -169,7 +169,7 @@ impl Registry {
                 () = self.wake.notified() => {}
             }
             if let Err(error) = self.follow().await {
-                tracing::warn!(%error, "the tenant registry's changes cannot be read");
+                tracing::warn!(%error, cause = cause(&error), "the tenant registry's changes cannot be read");
             }
         }
     }
@@ -182,7 +182,9 @@ impl Registry {
             match in_time(self.store.purge()).await {
                 Ok(0) => {}
                 Ok(purged) => tracing::info!(purged, "tenants past their safety window were purged"),
-                Err(error) => tracing::warn!(%error, "tenants past their safety window cannot be purged"),
+                Err(error) => {
+                    tracing::warn!(%error, cause = cause(&error), "tenants past their safety window cannot be purged")
+                }
             }
         }
     }
@@ -269,3 +271,8 @@ const CHANGES_KEPT: usize = 4_096;
 const UNKNOWN_SLUGS: u64 = 10_000;
 const UNKNOWN_FOR: Duration = Duration::from_secs(5);
 const PURGE_EVERY: Duration = Duration::from_mins(1);
+
+/// The database's own words, which an error's `Display` leaves out.
+fn cause(error: &RegistryError) -> Option<tracing::field::DisplayValue<&dyn std::error::Error>> {
+    std::error::Error::source(error).map(tracing::field::display)
+}

@@ -9,13 +9,15 @@ use std::{
 };
 
 use keyferry_crypto::tenant::{SealingPolicy, TenantKeys};
-use keyferry_registry::{Idempotency, IdempotencyKey, Revision, Tenant, TenantStatus, TenantStore, migrate};
+use keyferry_registry::{
+    Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore, connect, migrate,
+};
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
-    stores::{Raw, empty_postgres, empty_sqlite, open},
+    stores::{Raw, clock, empty_postgres, empty_sqlite, open},
     world::tenant,
 };
 
@@ -46,6 +48,18 @@ async fn rows_of_every_schema_live_through_the_migrations_in_postgres() {
     for version in versions("postgres").await {
         let Some(url) = empty_postgres().await else { return };
         replay("postgres", version, &url).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_without_the_schema_says_what_to_do() {
+    let (sqlite, held) = empty_sqlite();
+    std::fs::write(held.path().join("registry.db"), "").expect("an empty file is an empty database");
+    for url in [Some(sqlite), empty_postgres().await].into_iter().flatten() {
+        let store = connect(&url.parse().expect("a URL"), clock).expect("a store");
+        let error = store.changes(Revision(0), 1).await.expect_err("there is no table");
+        assert!(matches!(error, RegistryError::NotMigrated(_)), "{error:?}");
+        assert!(error.to_string().contains("keyferry migrate"));
     }
 }
 
