@@ -184,6 +184,17 @@ async fn a_body_over_its_limit_is_too_large_whether_or_not_it_says_so() {
 }
 
 #[tokio::test]
+async fn a_body_that_announces_too_much_is_refused_before_it_comes() {
+    let world = World::new().await;
+    for (content_type, most) in [(JSON, 8 << 20), (OCTETS, (64 << 20) + (16 << 10))] {
+        for announced in [most + 1, usize::MAX >> 1] {
+            let raw = Raw::announcing(&world, "acme/encrypt", content_type, announced).await;
+            raw.reply().await.problem(413, "body-too-large");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_plaintext_over_the_sealers_limit_is_too_large() {
     let world = World::new().await;
     let refused = post(&world, "encrypt", OCTETS, vec![7; (64 << 20) + 1]).await;
