@@ -1,8 +1,8 @@
 //! Nobody's secrets: everything that a run at the most verbose level emits and keeps is searched for what it was given.
 
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
-use keyferry_client::{Context, Error, Secret};
-use keyferry_tests::{Collector, Database, Keyferry, SECRET, World, eventually};
+use keyferry_client::{Context, Error, Secret, TenantChange};
+use keyferry_tests::{Collector, Database, Keyferry, SECRET, World, data_key_of, eventually};
 use serde_json::json;
 
 /// Things that must show nowhere, each with the name it is reported by.
@@ -135,13 +135,36 @@ async fn exercise(world: &World, keyferry: &Keyferry) -> (Planted, Vec<u8>) {
     data.decrypt_bytes(bytes.clone(), &context).await.unwrap();
     data.rewrap(&sealed.ciphertext).await.unwrap();
     data.rewrap_key(&wrapped.wrapped_key).await.unwrap();
-    let items = [
-        json!({"wrapped_key": wrapped.wrapped_key, "encryption_context": &context}),
-        json!({"wrapped_key": "!"}),
+    let batches = [
+        ("generate-data-key", json!({"encryption_context": &context})),
+        (
+            "wrap",
+            json!({"key": Secret::from(key.clone()), "encryption_context": &context}),
+        ),
+        (
+            "unwrap",
+            json!({"wrapped_key": wrapped.wrapped_key, "encryption_context": &context}),
+        ),
+        ("rewrap", json!({"wrapped_key": wrapped.wrapped_key})),
+        (
+            "encrypt",
+            json!({"plaintext": Secret::from(plaintext.clone()), "encryption_context": &context}),
+        ),
+        (
+            "decrypt",
+            json!({"ciphertext": sealed.ciphertext, "encryption_context": &context}),
+        ),
     ];
-    data.batch::<keyferry_client::OpenedKey>("unwrap", &items)
-        .await
-        .unwrap();
+    for (operation, item) in batches {
+        let malformed = json!({"wrapped_key": "!"});
+        let answers = data
+            .batch::<serde_json::Value>(operation, &[item, malformed])
+            .await
+            .unwrap();
+        let [done, refused] = <[_; 2]>::try_from(answers).unwrap();
+        assert!(done.into_result().is_ok(), "{operation}");
+        fails(Error::Problem(refused.into_result().unwrap_err()));
+    }
     fails(data.unwrap(&wrapped.wrapped_key, &other).await.map(drop).unwrap_err());
     fails(data.decrypt(&sealed.ciphertext, &other).await.map(drop).unwrap_err());
     fails(data.decrypt_bytes(bytes, &other).await.map(drop).unwrap_err());
@@ -169,13 +192,23 @@ async fn exercise(world: &World, keyferry: &Keyferry) -> (Planted, Vec<u8>) {
             .unwrap_err(),
     );
     errors.extend_from_slice(&fresh.log());
+    assert_eq!(admin.list(None, 10).await.unwrap().tenants.len(), 1);
     let read = admin.get("acme").await.unwrap();
-    let suspended = admin.suspend(&read).await.unwrap();
-    admin.delete(&suspended).await.unwrap();
+    let renamed = TenantChange {
+        display_name: Some("Acme, renamed".into()),
+        ..TenantChange::default()
+    };
+    let updated = admin.update(&read, &renamed).await.unwrap();
+    let suspended = admin.suspend(&updated).await.unwrap();
+    let resumed = admin.resume(&suspended).await.unwrap();
+    admin.delete(&resumed).await.unwrap();
 
     let planted = Planted(vec![
         ("the application's secret", SECRET.into()),
+        // All tokens begin alike, those that Keyferry got for the vault among them.
+        ("a token's beginning", token.split('.').next().unwrap().into()),
         ("a caller's token", token.into_bytes()),
+        ("the data key", data_key_of(&sealed.ciphertext)),
         ("a key", key),
         ("a generated key", generated.plaintext.unwrap().expose().to_vec()),
         ("a plaintext", plaintext),

@@ -18,7 +18,7 @@ pub use self::{
     cut::Cut,
     database::Database,
     process::{Keyferry, command, signal as process_signal},
-    world::{Customer, KEY, SECRET, World},
+    world::{Customer, KEY, SECRET, World, data_key_of},
 };
 
 /// Waits until something holds, for as long as a slow machine may need; how long it took is never looked at.

@@ -364,6 +364,18 @@ impl Customer {
     }
 }
 
+/// The data key that an envelope carries, unwrapped as the customer could, with its RSA key.
+#[must_use]
+pub fn data_key_of(envelope: &str) -> Vec<u8> {
+    let envelope = URL_SAFE_NO_PAD.decode_to_vec(envelope).unwrap();
+    // The head of a CBOR string of 256 bytes, of which there is one: what an RSA key of 2048 bits wraps.
+    let head = [0x59, 0x01, 0x00];
+    let start = envelope.windows(head.len()).position(|window| window == head).unwrap() + head.len();
+    let key = RsaKey::from_pkcs8(pkcs8()).unwrap();
+    key.decrypt("RSA-OAEP-256", envelope.get(start..start + 256).unwrap())
+        .unwrap()
+}
+
 fn tokens(emulator: &Emulator, client_id: Uuid) -> TokenSource {
     let http = http_client_to(emulator);
     let endpoint = format!("https://{ENTRA}/{PLATFORM}/oauth2/v2.0/token").parse().unwrap();
