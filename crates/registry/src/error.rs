@@ -43,8 +43,8 @@ impl From<sqlx::Error> for RegistryError {
     }
 }
 
-/// Whether a statement named a table or a column that is not there: Postgres says so by code (undefined_table,
-/// undefined_column), SQLite in words only.
+/// Whether a statement named a table or a column that is not there: Postgres says so by code (`undefined_table`,
+/// `undefined_column`), SQLite in words only.
 fn lacks_schema(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| {
         let code = error.code();

@@ -183,7 +183,7 @@ impl Registry {
                 Ok(0) => {}
                 Ok(purged) => tracing::info!(purged, "tenants past their safety window were purged"),
                 Err(error) => {
-                    tracing::warn!(%error, cause = cause(&error), "tenants past their safety window cannot be purged")
+                    tracing::warn!(%error, cause = cause(&error), "tenants past their safety window cannot be purged");
                 }
             }
         }
