@@ -45,7 +45,10 @@ pub async fn empty_postgres() -> Option<String> {
             "KEYFERRY_TEST_POSTGRES is required, and not set"
         );
         // Past the capture of a test's output, which would hide it as long as the test passes.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no Postgres (KEYFERRY_TEST_POSTGRES is not set)");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: no Postgres (KEYFERRY_TEST_POSTGRES is not set)"
+        );
         return None;
     };
     let database = format!("registry_{}", Uuid::now_v7().simple());
