@@ -225,7 +225,7 @@ impl From<RegistryError> for Problem {
         match &error {
             RegistryError::Unavailable(cause) => tracing::warn!(%cause, "the registry's database does not answer"),
             RegistryError::NotMigrated(cause) => {
-                tracing::error!(%cause, "the registry's database has not this version's schema: run `keyferry migrate`")
+                tracing::error!(%cause, "the registry's database has not this version's schema: run `keyferry migrate`");
             }
             RegistryError::Migration(cause) => tracing::error!(%cause, "the registry cannot be migrated"),
             RegistryError::Corrupt(what) => tracing::error!(what, "the registry holds a row that is no tenant"),
