@@ -8,13 +8,7 @@ async fn with_the_database_away_known_tenants_are_served_and_administration_says
     let Some(database) = Database::postgres().await else {
         return;
     };
-    let mut world = World::new(database).await;
-    let url: url::Url = world.database.url().parse().unwrap();
-    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-    let wire = Cut::to(server.parse().unwrap()).await;
-    let mut through_wire = url;
-    through_wire.set_port(Some(wire.addr().port())).unwrap();
-    world.registry_url = Some(through_wire.to_string());
+    let (world, wire) = behind_a_wire(database).await;
     let keyferry = world.start().await;
     world.tenant(&keyferry, "acme", None).await;
     let (data, admin, context) = (world.data(&keyferry, "acme"), world.admin(&keyferry), Context::new());
@@ -59,17 +53,22 @@ async fn a_service_starts_without_its_database_and_is_ready_when_that_comes() {
     let Some(database) = Database::postgres().await else {
         return;
     };
-    let mut world = World::new(database).await;
-    let url: url::Url = world.database.url().parse().unwrap();
-    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-    let wire = Cut::to(server.parse().unwrap()).await;
+    let (world, wire) = behind_a_wire(database).await;
     wire.cut();
-    let mut through_wire = url;
-    through_wire.set_port(Some(wire.addr().port())).unwrap();
-    world.registry_url = Some(through_wire.to_string());
     let keyferry = keyferry_tests::Keyferry::start(&world.write_config());
     let client = keyferry.client(world.service());
     assert!(!client.is_ready().await);
     wire.mend();
     eventually("the service is ready", async || client.is_ready().await).await;
+}
+
+/// A world whose service reaches its database over a wire that can be cut.
+async fn behind_a_wire(database: Database) -> (World, Cut) {
+    let mut world = World::new(database).await;
+    let mut url: url::Url = world.database.url().parse().unwrap();
+    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let wire = Cut::to(server.parse().unwrap()).await;
+    url.set_port(Some(wire.addr().port())).unwrap();
+    world.registry_url = Some(url.to_string());
+    (world, wire)
 }
