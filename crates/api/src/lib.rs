@@ -1,8 +1,8 @@
 //! The HTTP API: a data plane that generates, wraps, unwraps, rewraps, encrypts and decrypts for tenants, and an admin plane
 //! that registers them.
 //!
-//! A request passes the [edge](edge) (its id, deadline and count), then extractors that prove what a handler needs: a
-//! [caller](caller) with the role, an [active tenant](tenant), a [whole body](body). Handlers are a few lines. Every failure is a
+//! A request passes the `edge` (its id, deadline and count), then extractors that prove what a handler needs: a
+//! [`caller`] with the role, an active `tenant`, a whole `body`. Handlers are a few lines. Every failure is a
 //! [problem].
 //!
 //! ```no_run
