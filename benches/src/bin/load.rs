@@ -18,6 +18,10 @@ use keyferry_benches::{
     stage::{Row, Stage, Yardstick},
 };
 
+/// The command's own, for both sides.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Kept-alive connections on each side.
 const CONNECTIONS: usize = 32;
 /// Turns of echo, measured, echo; each turn is three slices of 60 ms.

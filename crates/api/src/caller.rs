@@ -13,14 +13,16 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request};
 use keyferry_registry::tenant::Slug;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -67,9 +69,17 @@ pub struct Callers {
     audiences: Vec<String>,
     leeway: time::Duration,
     confined: HashMap<Uuid, Arc<HashSet<Slug>>>,
-    verified: Cache<[u8; 32], Arc<Caller>>,
+    verified: Cache<[u8; 32], Verified>,
+    token_ttl: Duration,
     clock: Clock,
     counts: Counts,
+}
+
+/// A token's caller, and until when its signature is believed without being verified again.
+#[derive(Clone)]
+struct Verified {
+    caller: Arc<Caller>,
+    until: Instant,
 }
 
 /// What became of tokens, for metrics.
@@ -156,10 +166,8 @@ impl Callers {
             audiences: config.audiences.clone(),
             leeway: config.leeway.try_into().unwrap_or(time::Duration::ZERO),
             confined: confined.collect(),
-            verified: Cache::builder()
-                .max_capacity(config.tokens)
-                .time_to_live(config.token_ttl)
-                .build(),
+            verified: Cache::new(usize::try_from(config.tokens).unwrap_or(usize::MAX)),
+            token_ttl: config.token_ttl,
             clock,
             counts: Counts::default(),
         }
@@ -189,7 +197,10 @@ impl Callers {
         let token = bearer(headers)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
         let now = (self.clock)();
-        if let Some(caller) = self.verified.get(&hash) {
+        let moment = Instant::now();
+        if let Some(Verified { caller, until }) = self.verified.get(&hash)
+            && moment < until
+        {
             self.counts.recalled.fetch_add(1, Relaxed);
             if now < caller.expires_at {
                 return Ok(caller);
@@ -204,7 +215,11 @@ impl Callers {
         };
         count.fetch_add(1, Relaxed);
         let caller = Arc::new(verified?);
-        self.verified.insert(hash, Arc::clone(&caller));
+        let verified = Verified {
+            caller: Arc::clone(&caller),
+            until: moment.checked_add(self.token_ttl).unwrap_or(moment),
+        };
+        self.verified.insert(hash, verified);
         Ok(caller)
     }
 

@@ -40,7 +40,8 @@ pub struct RegistryLimits {
 pub struct Registry {
     store: Arc<dyn TenantStore>,
     limits: RegistryLimits,
-    tenants: Cache<Slug, Arc<Tenant>>,
+    /// Bounded, with nothing that expires: so the cheapest look-up of the two caches, on every request.
+    tenants: quick_cache::sync::Cache<Slug, Arc<Tenant>>,
     /// Slugs that the store did not know a moment ago, so that guessing names does not become asking the database.
     unknown: Cache<Slug, ()>,
     /// The revision up to which the view has followed. Held while the view changes.
@@ -72,7 +73,7 @@ impl Registry {
         Arc::new(Self {
             store,
             limits,
-            tenants: Cache::new(limits.tenants),
+            tenants: quick_cache::sync::Cache::new(usize::try_from(limits.tenants).unwrap_or(usize::MAX)),
             unknown: Cache::builder()
                 .max_capacity(UNKNOWN_SLUGS)
                 .time_to_live(UNKNOWN_FOR)
@@ -143,7 +144,7 @@ impl Registry {
     pub fn stats(&self) -> RegistryStats {
         let last_contact = *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner);
         RegistryStats {
-            tenants: self.tenants.entry_count(),
+            tenants: self.tenants.len() as u64,
             loaded: self.loaded.load(Ordering::Relaxed),
             since_contact: last_contact.map(|at| at.elapsed()),
             store_reads: self.store_reads.load(Ordering::Relaxed),
@@ -227,7 +228,7 @@ impl Registry {
                     .get(&change.slug)
                     .is_some_and(|held| held.keys.tenant == change.id) =>
                 {
-                    self.tenants.invalidate(&change.slug);
+                    self.tenants.remove(&change.slug);
                 }
                 None => {}
             }

@@ -17,7 +17,7 @@ use keyferry_crypto::{
 use keyferry_registry::{Registry, RegistryStats};
 use opentelemetry::{
     KeyValue,
-    metrics::{AsyncInstrument, Histogram, Meter, MeterProvider},
+    metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter, MeterProvider},
 };
 use opentelemetry_otlp::{MetricExporter, WithExportConfig};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -34,8 +34,7 @@ use crate::{
 pub struct Metrics {
     provider: SdkMeterProvider,
     scraped: prometheus::Registry,
-    durations: Histogram<f64>,
-    labels: Vec<[[KeyValue; 2]; Outcome::ALL.len()]>,
+    durations: Vec<[BoundHistogram<f64>; Outcome::ALL.len()]>,
     problems: Arc<Vec<AtomicU64>>,
 }
 
@@ -102,8 +101,7 @@ impl Metrics {
         let problems: Arc<Vec<AtomicU64>> = Arc::new(Kind::ALL.iter().map(|_| AtomicU64::new(0)).collect());
         observe_problems(&meter, Arc::clone(&problems));
         Ok(Self {
-            durations: durations(&meter),
-            labels: labels(),
+            durations: by_label(&durations(&meter)),
             provider,
             scraped,
             problems,
@@ -166,12 +164,12 @@ impl Metrics {
     }
 
     pub(crate) fn count_request(&self, operation: Operation, outcome: Outcome, took: Duration) {
-        if let Some(labels) = self
-            .labels
+        if let Some(durations) = self
+            .durations
             .get(operation as usize)
             .and_then(|row| row.get(outcome as usize))
         {
-            self.durations.record(took.as_secs_f64(), labels);
+            durations.record(took.as_secs_f64());
         }
     }
 
@@ -211,12 +209,13 @@ fn durations(meter: &Meter) -> Histogram<f64> {
         .build()
 }
 
-fn labels() -> Vec<[[KeyValue; 2]; Outcome::ALL.len()]> {
+/// One histogram for each pair of labels, found before the first request: none is looked up while one is answered.
+fn by_label(durations: &Histogram<f64>) -> Vec<[BoundHistogram<f64>; Outcome::ALL.len()]> {
     let of = |operation: Operation, outcome: Outcome| {
-        [
+        durations.bind(&[
             KeyValue::new("operation", operation.name()),
             KeyValue::new("outcome", outcome.name()),
-        ]
+        ])
     };
     Operation::ALL
         .iter()
