@@ -1,7 +1,7 @@
 //! Small encodings of the wire, the clock, and random names.
 
 use base64_simd::URL_SAFE_NO_PAD;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 /// Base64url without padding.
@@ -25,14 +25,20 @@ pub(crate) fn unix_now() -> i64 {
     now().unix_timestamp()
 }
 
-/// A time as Entra writes it in errors: `2026-11-24 12:00:00Z`.
+/// A `NumericDate` of JWTs (RFC 7519 §2), which may have a fraction.
+pub(crate) fn numeric_date(seconds: f64) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH.saturating_add(Duration::saturating_seconds_f64(seconds))
+}
+
+/// A time with all its digits: `2026-11-24T12:00:00.25Z`.
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+/// A time as Entra writes it beside its errors: `2026-11-24 12:00:00Z`.
 pub(crate) fn entra_timestamp() -> String {
-    let text = now()
-        .replace_nanosecond(0)
-        .unwrap_or_else(|_| now())
-        .format(&Rfc3339)
-        .unwrap_or_default();
-    text.replacen('T', " ", 1)
+    let whole = now().replace_nanosecond(0).unwrap_or_else(|_| now());
+    rfc3339(whole).replacen('T', " ", 1)
 }
 
 /// 32 hexadecimal digits: a key version, a token's `uti`.

@@ -69,7 +69,8 @@ pub(crate) fn answer(state: &State, host: &str, operation: Operation, path: &str
             Ok(token) => (StatusCode::OK, token),
             Err(error) => error.into_parts(),
         },
-        Operation::Keys => (StatusCode::OK, jwks(state)),
+        Operation::Keys if tenant == "common" || is_directory(state, &tenant) => (StatusCode::OK, jwks(state)),
+        Operation::Keys => TokenError::tenant_not_found(&tenant).into_parts(),
         Operation::Discovery => discovery(state, host, &tenant),
         _ => (StatusCode::NOT_FOUND, json!({"error": "not_found"})),
     };
@@ -101,10 +102,7 @@ fn discovery(state: &State, host: &str, tenant: &str) -> (StatusCode, Value) {
             }),
         );
     }
-    let known = tenant
-        .parse::<Uuid>()
-        .is_ok_and(|tenant| state.world().directories.contains_key(&tenant));
-    if !known {
+    if !is_directory(state, tenant) {
         return TokenError::tenant_not_found(tenant).into_parts();
     }
     let base = format!("https://{host}/{tenant}");
@@ -123,6 +121,12 @@ fn discovery(state: &State, host: &str, tenant: &str) -> (StatusCode, Value) {
             "cloud_instance_name": host.trim_start_matches("login."),
         }),
     )
+}
+
+fn is_directory(state: &State, tenant: &str) -> bool {
+    tenant
+        .parse::<Uuid>()
+        .is_ok_and(|tenant| state.world().directories.contains_key(&tenant))
 }
 
 fn segments(path: &str) -> Vec<&str> {

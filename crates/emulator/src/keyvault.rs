@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use self::error::Refusal;
 pub(crate) use self::throttle::Throttle;
-use crate::{calls::Operation, state::State};
+use crate::{calls::Operation, entra::login_host, state::State, world::key::is_key_name};
 
 /// A request to a vault.
 pub(crate) struct Call<'a> {
@@ -81,13 +81,10 @@ impl Route {
         }
     }
 
-    /// Names are 1 to 127 letters, digits and hyphens.
+    /// Whoever asks for a key names it as a key can be named.
     fn check_name(&self) -> Result<(), Refusal> {
-        let plain = self
-            .name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if plain && self.name.len() <= MAX_NAME {
+        let names_none = matches!(self.operation, Operation::List | Operation::ListDeleted);
+        if names_none || is_key_name(&self.name) {
             Ok(())
         } else {
             Err(Refusal::bad_parameter(&format!(
@@ -199,8 +196,6 @@ pub(crate) fn with_vault_headers(
 
 /// The client's own name for its request, which every answer repeats.
 pub(crate) const CLIENT_REQUEST_ID: &str = "x-ms-client-request-id";
-
-const MAX_NAME: usize = 127;
 
 /// The versions of the data plane that are known to exist.
 const API_VERSIONS: [&str; 8] = ["7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01"];

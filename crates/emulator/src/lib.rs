@@ -48,7 +48,9 @@ pub use crate::{
     fault::{Fault, FaultOrder},
     order::{Order, OrderError},
     rsa::{RsaError, RsaKey},
-    world::{Application, Assignment, Certificate, FederatedIssuer, Network, Role, Scope, Secret, VaultOptions},
+    world::{
+        Application, Assignment, Certificate, FederatedIssuer, Network, Role, Scope, Secret, TokenTimes, VaultOptions,
+    },
 };
 
 /// Where to listen and what to keep.
@@ -135,7 +137,7 @@ impl Emulator {
         self.state
             .world()
             .vaults
-            .get(host)
+            .get(&host.to_ascii_lowercase())
             .is_some_and(|vault| vault.keys.contains_key(name))
     }
 
@@ -150,7 +152,7 @@ impl Emulator {
     pub fn count(&self, host: &str, operation: Operation) -> u64 {
         self.calls()
             .iter()
-            .filter(|call| call.host == host && call.operation == operation)
+            .filter(|call| call.host.eq_ignore_ascii_case(host) && call.operation == operation)
             .map(|call| call.count)
             .sum()
     }

@@ -12,8 +12,8 @@ use crate::{
     rsa::RsaKey,
     state::State,
     world::{
-        Application, Assignment, Directory, KeyBundle, KeyVersion, Network, Principal, SigningKey, Vault, VaultOptions,
-        World,
+        Application, Assignment, Directory, KeyBundle, KeyVersion, Network, Principal, SigningKey, TokenTimes, Vault,
+        VaultOptions, World, key::is_key_name,
     },
 };
 
@@ -46,6 +46,8 @@ pub enum Order {
     },
     /// Has Key Vault itself missing in a directory, or not.
     SetLacksKeyVault { directory: Uuid, lacks: bool },
+    /// Sets when the tokens that a directory issues from now on begin and end.
+    SetTokenTimes { directory: Uuid, times: TokenTimes },
     /// Lets an application's secrets expire, or be valid again.
     SetSecretsExpired { client_id: Uuid, expired: bool },
     /// Makes a new signing key, and forgets the old ones if asked to.
@@ -72,6 +74,15 @@ pub enum Order {
     },
     /// Turns the documented limits on or off.
     SetThrottled { host: String, throttled: bool },
+    /// Begins a vault's windows of the documented limits anew, with so much spent; one that is held does not end by itself.
+    BeginWindow {
+        host: String,
+        #[serde(default)]
+        crypto: u32,
+        #[serde(default)]
+        other: u32,
+        held: bool,
+    },
     /// Assigns a role.
     Assign { host: String, assignment: Assignment },
     /// Removes a role assignment.
@@ -118,6 +129,12 @@ pub enum OrderError {
     /// It holds or asks for a key that is not RSA of 2048, 3072 or 4096 bits.
     #[error("not an RSA key of 2048, 3072 or 4096 bits")]
     Key,
+    /// It names a key as none can be named.
+    #[error("a key's name is 1 to 127 letters, digits and hyphens")]
+    Name,
+    /// It is a fault that no request can meet.
+    #[error("no request can meet this fault: {0}")]
+    NeverMet(&'static str),
 }
 
 /// Carries out an order; what it answers is documented with it, else `null`. May make an RSA key: not for an async thread.
@@ -147,7 +164,7 @@ pub(crate) fn carry_out(state: &State, order: Order) -> Result<Value, OrderError
             Ok(Value::Null)
         }
         Order::SetCertificateExpired { host, expired } => {
-            state.certificates.set_expired(&host, expired);
+            state.certificates.set_expired(&host.to_ascii_lowercase(), expired);
             Ok(Value::Null)
         }
         Order::Fault { fault } => {
@@ -204,6 +221,10 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
             Order::SetLacksKeyVault { directory, lacks } => {
                 world.directories.entry(directory).or_default().lacks_key_vault = lacks;
             }
+            Order::SetTokenTimes { directory, times } => {
+                let directory = world.directories.get_mut(&directory);
+                directory.ok_or(OrderError::Missing("directory"))?.token_times = times;
+            }
             Order::SetSecretsExpired { client_id, expired } => {
                 let application = world
                     .applications
@@ -233,6 +254,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
     match order {
         Order::SetVaultDeleted { host, deleted } => find(world, &host)?.deleted = deleted,
         Order::PurgeVault { host } => {
+            let host = host.to_ascii_lowercase();
             world.vaults.remove(&host).ok_or(OrderError::Missing("vault"))?;
         }
         Order::MoveVault { host, directory } => find(world, &host)?.directory = directory,
@@ -269,11 +291,13 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         | Order::WithdrawConsent { .. }
         | Order::SetPrincipal { .. }
         | Order::SetLacksKeyVault { .. }
+        | Order::SetTokenTimes { .. }
         | Order::SetSecretsExpired { .. }
         | Order::RotateSigningKey { .. }
         | Order::CreateVault { .. }
         | Order::CreateKey { .. }
         | Order::ImportKey { .. }
+        | Order::BeginWindow { .. }
         | Order::SetCertificateExpired { .. }
         | Order::Fault { .. }
         | Order::ClearFaults
@@ -283,7 +307,8 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
 }
 
 fn find<'a>(world: &'a mut World, host: &str) -> Result<&'a mut Vault, OrderError> {
-    world.vaults.get_mut(host).ok_or(OrderError::Missing("vault"))
+    let host = host.to_ascii_lowercase();
+    world.vaults.get_mut(&host).ok_or(OrderError::Missing("vault"))
 }
 
 fn key<'a>(vault: &'a mut Vault, name: &str) -> Result<&'a mut KeyBundle, OrderError> {
@@ -291,8 +316,11 @@ fn key<'a>(vault: &'a mut Vault, name: &str) -> Result<&'a mut KeyBundle, OrderE
 }
 
 fn add_version(state: &State, host: &str, name: &str, key: RsaKey) -> Result<Value, OrderError> {
+    if !is_key_name(name) {
+        return Err(OrderError::Name);
+    }
     state.change(|world| {
-        let vault = world.vaults.get_mut(host).ok_or(OrderError::Missing("vault"))?;
+        let vault = find(world, host)?;
         let version = KeyVersion::new(Arc::new(key), vault.is_hsm());
         let kid = version.kid(vault, name);
         vault.keys.entry(name.to_owned()).or_default().versions.push(version);

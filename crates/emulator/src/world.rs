@@ -38,6 +38,40 @@ pub struct Directory {
     pub principals: BTreeMap<Uuid, Principal>,
     /// Whether Key Vault has no principal here (AADSTS500011).
     pub lacks_key_vault: bool,
+    /// When the tokens that are issued here begin and end.
+    #[serde(default)]
+    pub token_times: TokenTimes,
+}
+
+/// When tokens begin and end, in seconds from their issue; negative is the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenTimes {
+    /// The claim `nbf`.
+    pub not_before: i64,
+    /// The claim `exp`.
+    pub expires: i64,
+}
+
+impl Default for TokenTimes {
+    fn default() -> Self {
+        Self {
+            not_before: 0,
+            expires: 3_599,
+        }
+    }
+}
+
+impl TokenTimes {
+    /// What a client is told of a token's life. That it is over already is not told: so would a client hold its token that
+    /// has kept it for too long.
+    pub(crate) fn told(self) -> i64 {
+        if self.expires > 0 {
+            self.expires
+        } else {
+            Self::default().expires
+        }
+    }
 }
 
 /// A key that signs tokens.
@@ -65,6 +99,13 @@ impl World {
     #[must_use]
     pub fn principal(&self, directory: Uuid, client_id: Uuid) -> Option<&Principal> {
         self.directories.get(&directory)?.principals.get(&client_id)
+    }
+
+    /// When tokens of a directory begin and end.
+    pub(crate) fn token_times(&self, directory: Uuid) -> TokenTimes {
+        self.directories
+            .get(&directory)
+            .map_or_else(TokenTimes::default, |directory| directory.token_times)
     }
 
     /// Consents: makes the application's principal in that directory, enabled, and grants it roles of `resource`

@@ -70,6 +70,13 @@ class Customer:
     def sets(self, name="k", **state):
         self.at_vault("set-key", name=name, **state)
 
+    def window(self, **spent):
+        """A window of the vault's limits that does not end by itself, with so much spent."""
+        self.at_vault("begin-window", held=True, **spent)
+
+    def token_times(self, **times):
+        self.order("set-token-times", directory=self.directory, times=times)
+
     def count(self, operation):
         return self.emulator.count(self.host, operation)
 
@@ -120,13 +127,22 @@ def pkcs8(bits):
 
 
 def jwk(bits=2048, **more):
+    return JsonWebKey(kty="RSA", **private_parts(bits), **more)
+
+
+def wire_jwk(bits=2048):
+    """The same as it is written in a request."""
+    return {"kty": "RSA", **{name: b64(part) for name, part in private_parts(bits).items()}}
+
+
+def private_parts(bits):
     secret = private_key(bits).private_numbers()
     public = secret.public_numbers
     members = {
         "n": public.n, "e": public.e, "d": secret.d, "p": secret.p, "q": secret.q,
         "dp": secret.dmp1, "dq": secret.dmq1, "qi": secret.iqmp,
     }
-    return JsonWebKey(kty="RSA", **{name: raw(number) for name, number in members.items()}, **more)
+    return {name: raw(number) for name, number in members.items()}
 
 
 def raw(number):

@@ -44,6 +44,13 @@ def test_an_hsms_challenge_has_no_body(make_customer):
     )
 
 
+def test_an_hsm_refuses_a_token_without_a_word(make_customer):
+    customer, other = (make_customer(suffix="managedhsm.azure.net") for _ in range(2))
+    answer = customer.ask("GET", "/keys/k", headers=other.bearer("https://managedhsm.azure.net/.default"))
+    assert (answer.status_code, answer.content) == (401, b"")
+    assert customer.directory in answer.headers["www-authenticate"]
+
+
 def test_every_operation_is_challenged(customer):
     kid = customer.imports()
     path = kid.split(customer.host)[1]
@@ -57,6 +64,7 @@ def test_every_operation_is_challenged(customer):
     for method, asked in uses + others:
         assert customer.ask(method, asked).status_code == 401, (method, asked)
     assert customer.count("challenge") == len(uses + others)
+    assert {call["operation"] for call in customer.emulator.calls() if call["host"] == customer.host} == {"challenge"}
 
 
 def test_health_status_needs_no_token(customer):
@@ -112,6 +120,22 @@ def test_a_token_whose_signing_key_is_unknown(customer):
     assert customer.ask("GET", "/keys/k", headers=customer.bearer()).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "times, code", [({"expires": -1}, "AKV10012: "), ({"not_before": 3000}, "AKV10013: ")], ids=["over", "not begun"]
+)
+def test_a_token_whose_time_is_not_now(customer, times, code):
+    kid = customer.imports()
+    customer.token_times(**times)
+    headers = customer.bearer()
+    answer = customer.ask("GET", "/keys/k", headers=headers)
+    assert (answer.status_code, *parts(answer)[:2]) == (401, "Unauthorized", None)
+    assert parts(answer)[2].startswith(code)
+    assert customer.directory in answer.headers["www-authenticate"]
+    customer.token_times()
+    assert customer.ask("GET", "/keys/k", headers=headers).status_code == 401, "what was issued stays as it is"
+    assert customer.keys().get_key("k").id == kid
+
+
 def test_a_token_that_was_tampered_with(customer):
     customer.imports()
     head, claims, signature = customer.bearer()["Authorization"].split(".")
@@ -122,25 +146,28 @@ def test_a_token_that_was_tampered_with(customer):
 
 
 def everything(customer, client, blob):
-    """Each operation by the name of its access-policy permission and its data action."""
+    """Each operation: its access-policy permission, its data action, the key that it names, and how it is asked for."""
     keys = customer.keys()
     uses = every_use(client, blob)
     actions = {"wrapKey": "wrap", "unwrapKey": "unwrap"}
-    return {
-        ("get", "keys/read"): lambda: keys.get_key("k"),
-        ("list", "keys/read"): lambda: list(keys.list_properties_of_key_versions("k")),
-        ("getrotationpolicy", "keyrotationpolicies/read"): lambda: keys.get_key_rotation_policy("k"),
-        ("setrotationpolicy", "keyrotationpolicies/write"):
-            lambda: keys.update_key_rotation_policy("k", KeyRotationPolicy()),
-        ("update", "keys/update/action"): lambda: keys.update_key_properties("k", tags={}),
-        ("import", "keys/import/action"): lambda: keys.import_key("other", jwk()),
-        ("create", "keys/create/action"): lambda: keys.create_rsa_key("other", size=2048),
-        ("rotate", "keys/rotate/action"): lambda: keys.rotate_key("k"),
-        **{(name, f"keys/{actions.get(name, name)}/action"): use for name, use in uses.items()},
-        ("delete", "keys/delete"): lambda: keys.begin_delete_key("k").wait(),
-        ("recover", "deletedKeys/recover/action"): lambda: keys.begin_recover_deleted_key("k").wait(),
-        ("purge", "deletedKeys/purge/action"): lambda: purge(customer, keys),
-    }
+    return [
+        ("get", "keys/read", "k", lambda: keys.get_key("k")),
+        ("get", "keys/read", "gone", lambda: keys.get_deleted_key("gone")),
+        ("list", "keys/read", None, lambda: list(keys.list_properties_of_keys())),
+        ("list", "keys/read", "k", lambda: list(keys.list_properties_of_key_versions("k"))),
+        ("list", "keys/read", None, lambda: list(keys.list_deleted_keys())),
+        ("getrotationpolicy", "keyrotationpolicies/read", "k", lambda: keys.get_key_rotation_policy("k")),
+        ("setrotationpolicy", "keyrotationpolicies/write", "k",
+         lambda: keys.update_key_rotation_policy("k", KeyRotationPolicy())),
+        ("update", "keys/update/action", "k", lambda: keys.update_key_properties("k", tags={})),
+        ("import", "keys/import/action", "other", lambda: keys.import_key("other", jwk())),
+        ("create", "keys/create/action", "other", lambda: keys.create_rsa_key("other", size=2048)),
+        ("rotate", "keys/rotate/action", "k", lambda: keys.rotate_key("k")),
+        *((name, f"keys/{actions.get(name, name)}/action", "k", use) for name, use in uses.items()),
+        ("delete", "keys/delete", "k", lambda: keys.begin_delete_key("k").wait()),
+        ("recover", "keys/recover/action", "k", lambda: keys.begin_recover_deleted_key("k").wait()),
+        ("purge", "keys/purge/action", "k", lambda: purge(customer, keys)),
+    ]
 
 
 def purge(customer, keys):
@@ -164,8 +191,10 @@ ROLES = {
 
 @pytest.fixture
 def wrapped(make_customer):
-    """A customer with a key, a client of that key, and something that it wrapped."""
+    """A customer with a key and a deleted one, a client of that key, and something that it wrapped."""
     customer = make_customer()
+    customer.imports("gone")
+    customer.at_vault("delete-key", name="gone")
     client = customer.remote(customer.imports())
     return customer, client, client.wrap_key(WRAP, SECRET).encrypted_key
 
@@ -177,7 +206,7 @@ def by_rbac(customer, action, key):
         f"Caller: appid={customer.client_id};oid={customer.oid};iss=https://sts.windows.net/{customer.directory}/\r\n"
         f"Action: 'Microsoft.KeyVault/vaults/{action}'\r\n"
         "Resource: '/subscriptions/5ab50000-0000-4000-8000-000000000001/resourcegroups/customer/providers/"
-        f"microsoft.keyvault/vaults/{customer.name}/keys/{key}'\r\n"
+        f"microsoft.keyvault/vaults/{customer.name}{f'/keys/{key}' if key else ''}'\r\n"
         "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: 'DeniedWithNoValidRBAC' \r\n"
         f"Vault: {customer.name};location=westeurope\r\n"
     ))
@@ -189,11 +218,10 @@ def test_what_a_role_may(wrapped, role):
     customer.unassign("crypto-officer")
     if role:
         customer.assign(role)
-    for (permission, action), act in everything(customer, client, blob).items():
+    for permission, action, key, act in everything(customer, client, blob):
         if permission in ROLES[role]:
             act()
         else:
-            key = "other" if permission in ("import", "create") else "k"
             assert refused(act) == by_rbac(customer, action, key), permission
 
 
@@ -234,12 +262,12 @@ def by_policy(customer, permission):
 def test_access_policies(wrapped):
     customer, client, blob = wrapped
     customer.policies()
-    for (permission, _), act in everything(customer, client, blob).items():
+    for permission, _, _, act in everything(customer, client, blob):
         status, code, inner, message = refused(act)
         assert (status, code, inner) == (403, "Forbidden", "ForbiddenByPolicy")
         assert message.startswith(by_policy(customer, permission))
     customer.at_vault("recover-key", name="k")
-    for (permission, _), act in everything(customer, client, blob).items():
+    for permission, _, _, act in everything(customer, client, blob):
         customer.policies(permission)
         act()
     customer.at_vault("set-access-policies", access_policies=None)

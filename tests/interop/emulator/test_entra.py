@@ -45,8 +45,9 @@ def discover(login, directory):
 
 
 def test_a_token_for_key_vault(customer):
+    before = int(time.time())
     got = customer.credential().get_token(SCOPE)
-    assert 3500 < got.expires_on - time.time() < 3700
+    assert before + 3599 <= got.expires_on <= time.time() + 3599
     claims, _ = read(got.token, directory=customer.directory)
     now = time.time()
     for name in ("iat", "nbf", "exp"):
@@ -61,6 +62,15 @@ def test_a_token_for_key_vault(customer):
     assert set(answer) == {"token_type", "expires_in", "ext_expires_in", "access_token"}
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 3599)
     assert now < jwt.decode(answer["access_token"], options={"verify_signature": False})["exp"]
+
+
+@pytest.mark.parametrize("expires, told", [(600, 600), (0, 3599), (-60, 3599)])
+def test_how_long_tokens_live_can_be_ordered(customer, expires, told):
+    customer.token_times(expires=expires, not_before=-5)
+    answer = ask_token(customer).json()
+    claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
+    assert (claims["exp"] - claims["iat"], claims["nbf"] - claims["iat"]) == (expires, -5)
+    assert (answer["expires_in"], answer["ext_expires_in"]) == (told, told)
 
 
 @pytest.mark.parametrize("roles", [[], ["Keyferry.Seal", "Keyferry.Open"]])
@@ -94,6 +104,9 @@ def test_discovery_of_an_unknown_directory(customer):
     nowhere = str(uuid.uuid4())
     answer = discover(LOGINS[0], nowhere)
     assert (answer.status_code, answer.json()["error_codes"]) == (400, [90002])
+    keys = requests.get(f"https://{LOGINS[0]}/{nowhere}/discovery/v2.0/keys", timeout=20)
+    assert (keys.status_code, keys.json()["error_codes"]) == (400, [90002])
+    assert requests.get(f"https://{LOGINS[0]}/common/discovery/v2.0/keys", timeout=20).json()["keys"]
     message = denied(lambda: customer.credential(directory=nowhere).get_token(SCOPE))
     assert f"Unable to get authority configuration for https://{LOGINS[0]}/{nowhere}" in message
 
@@ -238,6 +251,12 @@ def test_a_registered_certificate_signs_in(customer, certificates):
     claims, _ = read(token(ours).token, directory=customer.directory)
     assert claims["appidacr"] == "2"
     assert "AADSTS700027: " in denied(lambda: token(theirs))
+    answer = ask_token(customer, client_secret=None, client_assertion=signed(customer, theirs), **ASSERTION)
+    body = answer.json()
+    assert (answer.status_code, body["error"], body["error_codes"]) == (401, "invalid_client", [700027])
+    assert body["error_description"].startswith(
+        "AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application."
+    )
 
 
 def signed(customer, pem, alg="PS256", **changes):
@@ -256,14 +275,15 @@ def signed(customer, pem, alg="PS256", **changes):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "changes, code",
     [
-        {"exp": 1_700_000_000}, {"aud": "https://elsewhere.example/token"}, {"iss": "someone"},
-        {"sub": "someone"}, {"jti": None},
+        ({"exp": 1_700_000_000}, 700024), ({"nbf": 4_000_000_000}, 700024), ({"exp": 4_000_000_000}, 50012),
+        ({"aud": "https://elsewhere.example/token"}, 50012), ({"iss": "someone"}, 50012), ({"sub": "someone"}, 50012),
+        ({"jti": None}, 50012),
     ],
-    ids=["expired", "aud", "iss", "sub", "jti"],
+    ids=["expired", "not begun", "too long", "aud", "iss", "sub", "jti"],
 )
-def test_a_certificates_bad_assertion(customer, certificates, changes):
+def test_a_certificates_bad_assertion(customer, certificates, changes, code):
     public, ours = certificates[0]
     customer.register(certificates=[{"pem": public}])
 
@@ -274,9 +294,28 @@ def test_a_certificates_bad_assertion(customer, certificates, changes):
         assert ask(signed(customer, ours, alg)).status_code == 200
     answer = ask(signed(customer, ours, **changes))
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
-    assert answer.json()["error_codes"] == [50012]
+    assert answer.json()["error_codes"] == [code]
     good, other = signed(customer, ours).rsplit(".", 1), signed(customer, ours).rsplit(".", 1)
     assert ask(good[0] + "." + other[1]).json()["error_codes"] == [50012]
+
+
+def test_an_assertion_out_of_its_time_is_told_both_times(customer, certificates):
+    public, ours = certificates[0]
+    customer.register(certificates=[{"pem": public}])
+    assertion = signed(customer, ours, nbf=0, exp=1_700_000_000.25)
+    answer = ask_token(customer, client_secret=None, client_assertion=assertion, **ASSERTION)
+    said = answer.json()["error_description"]
+    assert said.startswith("AADSTS700024: Client assertion is not within its valid time range. Current time: ")
+    assert "assertion valid from 1970-01-01T00:00:00Z, expiry time of assertion 2023-11-14T22:13:20.25Z." in said
+
+
+def test_an_assertion_may_be_shown_again(customer, certificates):
+    public, ours = certificates[0]
+    customer.register(certificates=[{"pem": public}])
+    assertion = signed(customer, ours)
+    for _ in range(2):
+        answer = ask_token(customer, client_secret=None, client_assertion=assertion, **ASSERTION)
+        assert answer.status_code == 200
 
 
 def test_a_workload_identitys_token_file_signs_in(customer, tmp_path):
@@ -299,10 +338,12 @@ def test_a_workload_identitys_token_file_signs_in(customer, tmp_path):
     assert token().token
     stranger = rsa.generate_private_key(65537, 2048)
     for wrong in (
-        {"sub": "system:serviceaccount:other:other"}, {"aud": "api://other"}, {"exp": 1_700_000_000}, {"kid": "two"},
-        {"by": stranger},
+        {"sub": "system:serviceaccount:other:other"}, {"aud": "api://other"}, {"kid": "two"}, {"by": stranger},
     ):
         assert "AADSTS50012: " in denied(lambda: token(**wrong)), wrong
+    for wrong in ({"exp": 1_700_000_000}, {"nbf": 4_000_000_000}):
+        assert "AADSTS700024: " in denied(lambda: token(**wrong)), wrong
+    assert token(exp=4_000_000_000).token, "how long it lives is its issuer's matter"
     assert "AADSTS700027: " in denied(lambda: token(iss="https://elsewhere.example/"))
 
 

@@ -8,7 +8,7 @@ from azure.core.exceptions import (
     ResourceExistsError, ResourceNotFoundError, ServiceRequestError, ServiceResponseError,
 )
 from azure.keyvault.keys import KeyRotationPolicy
-from judge import ENCRYPT, SECRET, WRAP, b64, every_use, jwk, not_found, parts, refused
+from judge import ENCRYPT, SECRET, WRAP, b64, every_use, jwk, not_found, parts, refused, wire_jwk
 
 USES = ("encrypt", "decrypt", "wrapKey", "unwrapKey", "sign", "verify")
 READING = ("decrypt", "unwrapKey", "verify")
@@ -64,6 +64,8 @@ def test_soft_deleted_key(wrapped):
     assert refused(lambda: keys.get_key("k")) == not_found("k")
     for name, use in every_use(client, blob).items():
         assert refused(use) == not_found("k/" + version), name
+    for act in (keys.rotate_key, keys.get_key_rotation_policy, keys.update_key_properties, keys.begin_delete_key):
+        assert refused(lambda: act("k")) == not_found("k")
     keys.begin_recover_deleted_key("k").wait()
     assert client.unwrap_key(WRAP, blob).key == SECRET
 
@@ -165,12 +167,52 @@ def test_api_version(customer, version, says):
     assert says in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("name", ["k_1", "k.1", "k%2Fx", "k" * 128])
+@pytest.mark.parametrize("name", ["", "k_1", "k.1", "k%2Fx", "k" * 128])
 def test_a_name_that_no_key_can_have(customer, name):
-    body = {"kty": "RSA"}
-    answer = customer.ask("POST", f"/keys/{name}/create", headers=customer.bearer(), json=body)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    headers = customer.bearer()
+    for method, path, body in (
+        ("POST", f"/keys/{name}/create", {"kty": "RSA"}), ("PUT", f"/keys/{name}", {"key": wire_jwk()}),
+        ("GET", f"/keys/{name}", None), ("DELETE", f"/deletedkeys/{name}", None),
+    ):
+        answer = customer.ask(method, path, headers=headers, json=body)
+        assert (answer.status_code, parts(answer)[0]) == (400, "BadParameter"), (method, path)
     assert list(customer.keys().list_properties_of_keys()) == []
+
+
+NO_OBJECTS = (b"[]", b'["RSA"]', b'"text"', b"7", b"null", b"true")
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS)
+def test_a_body_that_is_no_object(customer, body):
+    path = customer.imports().split(customer.host)[1]
+    headers = customer.bearer()
+    for method, asked in (
+        ("POST", "/keys/new/create"), ("PUT", "/keys/new"), ("PATCH", path), ("PUT", "/keys/k/rotationpolicy"),
+        *(("POST", f"{path}/{use.lower()}") for use in USES),
+    ):
+        answer = customer.ask(method, asked, headers=headers, data=body)
+        assert (answer.status_code, parts(answer)[:2]) == (400, ("BadParameter", None)), (method, asked)
+    assert [key.name for key in customer.keys().list_properties_of_keys()] == ["k"]
+    # These have no body, and look at none.
+    assert customer.ask("POST", "/keys/k/rotate", headers=headers, data=body).status_code == 200
+    customer.at_vault("delete-key", name="k")
+    assert customer.ask("POST", "/deletedkeys/k/recover", headers=headers, data=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"key": 5}, {"key": []}, {"key": "text"}, {"attributes": []}, {"attributes": 5}, {"attributes": {"exp": "soon"}},
+        {"tags": []}, {"tags": {"a": 1}}, {"key_ops": "wrapKey"}, {"key_size": "2048"}, {"Hsm": "yes"},
+    ],
+    ids=str,
+)
+def test_a_member_of_the_wrong_shape(customer, member):
+    path = customer.imports().split(customer.host)[1]
+    headers, body = customer.bearer(), {"kty": "RSA", "key": wire_jwk(), **member}
+    for method, asked in (("POST", "/keys/new/create"), ("PUT", "/keys/new"), ("PATCH", path)):
+        answer = customer.ask(method, asked, headers=headers, json=body)
+        assert (answer.status_code, parts(answer)[:2]) == (400, ("BadParameter", None)), (method, asked)
 
 
 @pytest.mark.parametrize(
@@ -191,9 +233,10 @@ def test_a_key_that_cannot_be_made(make_customer, suffix, body):
 
 
 def test_an_import_that_is_no_private_key(customer):
-    public = {"kty": "RSA", "n": b64(bytes(256)), "e": "AQAB"}
-    answer = customer.ask("PUT", "/keys/k", headers=customer.bearer(), json={"key": public})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    headers = customer.bearer()
+    for key in ({"kty": "RSA", "n": b64(bytes(256)), "e": "AQAB"}, {**wire_jwk(), "d": 5}, {**wire_jwk(), "key_ops": 5}):
+        answer = customer.ask("PUT", "/keys/k", headers=headers, json={"key": key})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
 
 
 @pytest.mark.parametrize("path", ["/secrets", "/certificates/c", "/keys/k/backup", "/"])
@@ -211,6 +254,8 @@ def test_a_soft_deleted_vault_resolves_and_does_not_answer(wrapped):
     with pytest.raises((ServiceRequestError, ServiceResponseError)):
         client.unwrap_key(WRAP, blob)
     assert customer.host in customer.emulator.hosts()
+    unanswered = {(c["operation"], c["status"]): c["count"] for c in customer.emulator.calls() if c["host"] == customer.host}
+    assert unanswered[("unwrap-key", 0)] == 1
     customer.at_vault("set-vault-deleted", deleted=False)
     assert client.unwrap_key(WRAP, blob).key == SECRET
 

@@ -3,20 +3,29 @@
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, jwk::JwkSet};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use time::Duration;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{error::TokenError, token::Proof};
 use crate::{
-    encoding::{b64, unb64, unix_now},
+    encoding::{b64, now, numeric_date, unb64},
     world::{FederatedIssuer, World},
 };
+
+/// What is advised for an assertion that a certificate's key signs. Entra itself puts no bound on it today.
+const LONGEST: Duration = Duration::minutes(10);
+
+/// How far a client's clock may be ahead.
+const SKEW: Duration = Duration::minutes(5);
 
 #[derive(Debug, Deserialize)]
 struct Claims {
     iss: String,
     sub: String,
     aud: String,
-    /// A `NumericDate` (RFC 7519 §2): the official Python SDK sends a fraction.
+    #[serde(default)]
+    nbf: f64,
+    /// The official Python SDK sends a fraction.
     exp: f64,
     #[serde(default)]
     jti: Option<String>,
@@ -59,7 +68,10 @@ fn prove_certificate(proof: &Proof<'_>, assertion: &str, header: &Header, claims
     if ![format!("{base}/oauth2/v2.0/token"), format!("{base}/v2.0")].contains(&claims.aud) {
         return Err(TokenError::bad_assertion("aud is not this token endpoint"));
     }
-    not_expired(claims)
+    if numeric_date(claims.exp) > now() + LONGEST + SKEW {
+        return Err(TokenError::bad_assertion("exp is more than ten minutes away"));
+    }
+    within_its_time(claims)
 }
 
 fn prove_federated(
@@ -88,7 +100,7 @@ fn prove_federated(
             "no matching federated identity record for this subject and audience",
         ));
     }
-    not_expired(claims)
+    within_its_time(claims)
 }
 
 fn verify(assertion: &str, key: &DecodingKey) -> Result<(), TokenError> {
@@ -102,13 +114,13 @@ fn verify(assertion: &str, key: &DecodingKey) -> Result<(), TokenError> {
         .map_err(|_| TokenError::bad_assertion("the signature is not valid"))
 }
 
-fn not_expired(claims: &Claims) -> Result<(), TokenError> {
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit 53 bits")]
-    let now = unix_now() as f64;
-    if claims.exp > now {
+fn within_its_time(claims: &Claims) -> Result<(), TokenError> {
+    let (begins, ends) = (numeric_date(claims.nbf), numeric_date(claims.exp));
+    let now = now();
+    if begins <= now + SKEW && now < ends {
         Ok(())
     } else {
-        Err(TokenError::bad_assertion("the assertion is expired"))
+        Err(TokenError::assertion_out_of_time(begins, ends))
     }
 }
 

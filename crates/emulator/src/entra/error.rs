@@ -3,9 +3,10 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::encoding::entra_timestamp;
+use crate::encoding::{entra_timestamp, now, rfc3339};
 
 /// A refusal of the token endpoint.
 #[derive(Debug)]
@@ -100,6 +101,17 @@ impl TokenError {
 
     pub(crate) fn unknown_certificate() -> Self {
         Self::invalid_client(700_027, "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - The key was not found.]".into())
+    }
+
+    /// Of an assertion that is past its end or not yet at its beginning.
+    pub(crate) fn assertion_out_of_time(begins: OffsetDateTime, ends: OffsetDateTime) -> Self {
+        let [now, begins, ends] = [now(), begins, ends].map(rfc3339);
+        Self::invalid_client(
+            700_024,
+            format!(
+                "Client assertion is not within its valid time range. Current time: {now}, assertion valid from {begins}, expiry time of assertion {ends}. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials ."
+            ),
+        )
     }
 
     pub(crate) fn bad_assertion(why: &str) -> Self {

@@ -13,9 +13,6 @@ use crate::{
     world::{Application, Principal, SigningKey, World},
 };
 
-/// How long tokens live, in seconds.
-const LIFETIME: i64 = 3_599;
-
 /// Issues a token, or says why not.
 pub(super) fn issue(state: &State, host: &str, tenant: &str, body: &Bytes) -> Result<Value, TokenError> {
     let form: HashMap<String, String> = url::form_urlencoded::parse(body).into_owned().collect();
@@ -62,7 +59,8 @@ pub(super) fn issue(state: &State, host: &str, tenant: &str, body: &Bytes) -> Re
     let by_secret = form.contains_key("client_secret");
     let claims = claims(&world, host, directory, client_id, principal, resource, by_secret)?;
     let token = sign(world.signing_keys.first(), &claims)?;
-    Ok(json!({"token_type": "Bearer", "expires_in": LIFETIME, "ext_expires_in": LIFETIME, "access_token": token}))
+    let lifetime = world.token_times(directory).told();
+    Ok(json!({"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}))
 }
 
 /// What a client shows to prove that it is the application.
@@ -96,7 +94,7 @@ fn claims(
     resource: &str,
     by_secret: bool,
 ) -> Result<Value, TokenError> {
-    let now = unix_now();
+    let (now, times) = (unix_now(), world.token_times(directory));
     let lacks_key_vault = world
         .directories
         .get(&directory)
@@ -105,7 +103,8 @@ fn claims(
         (is_vault_host(&format!("any.{host}")) && !lacks_key_vault) || host.starts_with("management.")
     });
     let mut claims = json!({
-        "aud": resource, "iat": now, "nbf": now, "exp": now + LIFETIME,
+        "aud": resource,
+        "iat": now, "nbf": now + times.not_before, "exp": now + times.expires,
         "oid": principal.oid, "sub": principal.oid, "tid": directory, "uti": hex_name(),
     });
     if azure {
@@ -135,15 +134,15 @@ fn claims(
 /// A managed identity's token for `resource`, as its endpoint gives it: the identity is an application by that id.
 pub(crate) fn mint_managed_identity(state: &State, directory: Uuid, client_id: Uuid, resource: &str) -> Option<Value> {
     let world = state.world();
-    let now = unix_now();
+    let (now, times) = (unix_now(), world.token_times(directory));
     let oid = world.principal(directory, client_id)?.oid;
     let claims = json!({
         "aud": resource, "iss": format!("https://login.microsoftonline.com/{directory}/v2.0"),
-        "iat": now, "nbf": now, "exp": now + LIFETIME, "oid": oid, "sub": oid, "tid": directory, "ver": "2.0",
+        "iat": now, "nbf": now + times.not_before, "exp": now + times.expires, "oid": oid, "sub": oid, "tid": directory, "ver": "2.0",
     });
     let token = sign(world.signing_keys.first(), &claims).ok()?;
     Some(
-        json!({"access_token": token, "expires_on": (now + LIFETIME).to_string(), "resource": resource, "token_type": "Bearer"}),
+        json!({"access_token": token, "expires_on": (now + times.told()).to_string(), "resource": resource, "token_type": "Bearer"}),
     )
 }
 

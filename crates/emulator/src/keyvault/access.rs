@@ -21,6 +21,7 @@ use crate::{
 struct Claims {
     aud: String,
     iss: String,
+    nbf: i64,
     exp: i64,
     appid: Uuid,
     oid: Uuid,
@@ -37,8 +38,12 @@ pub(super) fn authenticate(state: &State, call: &Call<'_>) -> Result<Caller, Ref
     };
     let refuse = |message: &str| Refusal::unauthorized(vault, login_host, message);
     let claims = verified(&world, token).map_err(refuse)?;
-    if claims.exp <= unix_now() {
+    let now = unix_now();
+    if claims.exp <= now {
         return Err(refuse("AKV10012: Token has expired."));
+    }
+    if now < claims.nbf {
+        return Err(refuse("AKV10013: Token is not yet valid."));
     }
     let expected = vault.resource();
     if claims.aud.trim_end_matches('/') != expected {
@@ -124,8 +129,8 @@ pub(super) fn vault_of<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Vaul
 
 fn action_of(operation: Operation) -> Action {
     let (rbac, policy) = match operation {
-        Operation::Get => ("keys/read", "get"),
-        Operation::List | Operation::Versions => ("keys/read", "list"),
+        Operation::Get | Operation::GetDeleted => ("keys/read", "get"),
+        Operation::List | Operation::Versions | Operation::ListDeleted => ("keys/read", "list"),
         Operation::GetRotationPolicy => ("keyrotationpolicies/read", "getrotationpolicy"),
         Operation::SetRotationPolicy => ("keyrotationpolicies/write", "setrotationpolicy"),
         Operation::Encrypt => ("keys/encrypt/action", "encrypt"),
@@ -139,10 +144,8 @@ fn action_of(operation: Operation) -> Action {
         Operation::Update => ("keys/update/action", "update"),
         Operation::Rotate => ("keys/rotate/action", "rotate"),
         Operation::Delete => ("keys/delete", "delete"),
-        Operation::Recover => ("deletedKeys/recover/action", "recover"),
-        Operation::Purge => ("deletedKeys/purge/action", "purge"),
-        Operation::GetDeleted => ("deletedKeys/read", "get"),
-        Operation::ListDeleted => ("deletedKeys/read", "list"),
+        Operation::Recover => ("keys/recover/action", "recover"),
+        Operation::Purge => ("keys/purge/action", "purge"),
         Operation::Challenge
         | Operation::HealthStatus
         | Operation::Token

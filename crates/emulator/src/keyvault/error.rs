@@ -50,17 +50,17 @@ impl Refusal {
         refusal
     }
 
-    /// The challenge that tells a client where to get a token. A Managed HSM's has no body.
+    /// The challenge that tells a client where to get a token.
     pub(crate) fn challenge(vault: &Vault, login_host: &str) -> Self {
-        let mut refusal = Self::unauthorized(vault, login_host, "AKV10000: Request is missing a Bearer or PoP token.");
+        Self::unauthorized(vault, login_host, "AKV10000: Request is missing a Bearer or PoP token.")
+    }
+
+    /// A 401 of any kind. A Managed HSM's has no body: seen of its challenge, believed of a token that it refuses [B].
+    pub(crate) fn unauthorized(vault: &Vault, login_host: &str, message: &str) -> Self {
+        let mut refusal = Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message);
         if vault.is_hsm() {
             refusal.body = Value::Null;
         }
-        refusal
-    }
-
-    pub(crate) fn unauthorized(vault: &Vault, login_host: &str, message: &str) -> Self {
-        let mut refusal = Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message);
         refusal.headers.push((
             "www-authenticate",
             format!(

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::{Map, Value, json};
 
 use super::{Call, Route, access::vault_of, error::Refusal};
 use crate::{
@@ -24,9 +27,14 @@ struct Wishes {
     kty: Option<String>,
     key_size: Option<u32>,
     key_ops: Option<Vec<String>>,
+    #[serde(deserialize_with = "from_object")]
     attributes: Attributes,
     tags: Option<BTreeMap<String, String>>,
-    key: Value,
+    /// The JWK of an import.
+    key: Map<String, Value>,
+    /// Whether an import is to become an HSM key.
+    #[serde(rename = "Hsm")]
+    hsm: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -37,18 +45,26 @@ struct Attributes {
     exp: Option<i64>,
 }
 
+/// Serde takes a list, too, for a struct; Key Vault takes an object.
+fn from_object<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let object = Map::deserialize(deserializer)?;
+    T::deserialize(Value::Object(object)).map_err(D::Error::custom)
+}
+
 /// Creates or rotates: a new version of a new or existing key. Making the key runs off the async threads.
 pub(super) async fn make(state: &State, call: &Call<'_>) -> Done {
-    let wishes = wishes(call)?;
+    // A rotation has no body to say anything in.
+    let rotates = call.route.operation == Operation::Rotate;
+    let wishes = if rotates { Wishes::default() } else { wishes(call)? };
     let (bits, hsm) = {
         let world = state.world();
         let vault = vault_of(&world, call)?;
-        refuse_deleted(vault, &call.route)?;
-        let latest = vault.keys.get(&call.route.name).and_then(|key| key.version(""));
-        if call.route.operation == Operation::Rotate {
+        if rotates {
+            let latest = live(vault, &call.route).and_then(|key| key.version(""));
             let latest = latest.ok_or_else(|| not_found(&call.route))?;
             (u32::try_from(latest.key.bits()).unwrap_or(2048), latest.kty != "RSA")
         } else {
+            refuse_deleted(vault, &call.route)?;
             asked_for(&wishes, vault)?
         }
     };
@@ -87,7 +103,13 @@ fn wishes(call: &Call<'_>) -> Result<Wishes, Refusal> {
     if call.body.is_empty() {
         return Ok(Wishes::default());
     }
-    serde_json::from_slice(&call.body).map_err(|_| Refusal::bad_parameter("The request body is not valid JSON.\r\n"))
+    let object = Value::Object(object(call)?);
+    serde_json::from_value(object).map_err(|_| Refusal::bad_parameter("The request body has an invalid property.\r\n"))
+}
+
+/// A body that has to be an object.
+fn object(call: &Call<'_>) -> Result<Map<String, Value>, Refusal> {
+    serde_json::from_slice(&call.body).map_err(|_| Refusal::bad_parameter("The request body is not a JSON object.\r\n"))
 }
 
 fn asked_for(wishes: &Wishes, vault: &Vault) -> Result<(u32, bool), Refusal> {
@@ -101,14 +123,17 @@ fn asked_for(wishes: &Wishes, vault: &Vault) -> Result<(u32, bool), Refusal> {
 
 fn import(state: &State, call: &Call<'_>) -> Done {
     let mut wishes = wishes(call)?;
+    let invalid = || Refusal::bad_parameter("Property 'key' is invalid.\r\n");
     // An import names its operations as a member of the JWK.
-    wishes.key_ops = serde_json::from_value(wishes.key["key_ops"].take()).unwrap_or_default();
-    let key = RsaKey::from_jwk(&wishes.key).map_err(|_| Refusal::bad_parameter("Property 'key' is invalid.\r\n"))?;
+    let key_ops = wishes.key.remove("key_ops").unwrap_or_default();
+    wishes.key_ops = serde_json::from_value(key_ops).map_err(|_| invalid())?;
+    let jwk = Value::Object(std::mem::take(&mut wishes.key));
+    let key = RsaKey::from_jwk(&jwk).map_err(|_| invalid())?;
     let hsm = {
         let world = state.world();
         let vault = vault_of(&world, call)?;
         refuse_deleted(vault, &call.route)?;
-        vault.is_hsm() || wishes.key["kty"] == "RSA-HSM"
+        vault.is_hsm() || wishes.hsm || jwk["kty"] == "RSA-HSM"
     };
     add_version(state, call, KeyVersion::new(Arc::new(key), hsm), wishes)
 }
@@ -277,13 +302,12 @@ fn policy(vault: &Vault, route: &Route, bundle: &KeyBundle) -> Value {
 }
 
 fn set_policy(state: &State, call: &Call<'_>) -> Done {
-    let asked: Value = serde_json::from_slice(&call.body)
-        .map_err(|_| Refusal::bad_parameter("The request body is not valid JSON.\r\n"))?;
+    let asked = object(call)?;
     change(state, call, |bundle| {
         let now = unix_now();
         let created = bundle.rotation_policy.as_ref().map_or(now, |policy| policy.created);
         bundle.rotation_policy = Some(RotationPolicy {
-            policy: asked,
+            policy: Value::Object(asked),
             created,
             updated: now,
         });

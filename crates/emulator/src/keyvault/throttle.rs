@@ -26,28 +26,44 @@ enum Kind {
 struct Window {
     began: Instant,
     spent: u32,
+    /// Whether it goes on until another is ordered, however long that takes.
+    held: bool,
 }
 
 impl Throttle {
+    /// Begins both windows of a vault anew, with so much of each spent.
+    pub(crate) fn begin(&self, host: &str, crypto: u32, other: u32, held: bool) {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, spent) in [(Kind::Crypto, crypto), (Kind::Other, other)] {
+            windows.insert((host.to_owned(), kind), Window::new(spent, held));
+        }
+    }
+
     /// Spends the request's weight, or refuses it.
     pub(crate) fn admit(&self, vault: &Vault, route: &Route) -> Result<(), Refusal> {
         let (kind, weight) = weight(vault, route);
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.entry((vault.host.clone(), kind)).or_insert_with(|| Window {
-            began: Instant::now(),
-            spent: 0,
-        });
-        if window.began.elapsed() >= WINDOW {
-            *window = Window {
-                began: Instant::now(),
-                spent: 0,
-            };
+        let window = windows
+            .entry((vault.host.clone(), kind))
+            .or_insert_with(|| Window::new(0, false));
+        if !window.held && window.began.elapsed() >= WINDOW {
+            *window = Window::new(0, false);
         }
-        if window.spent + weight > BUDGET {
+        if window.spent.saturating_add(weight) > BUDGET {
             return Err(Refusal::throttled(None));
         }
         window.spent += weight;
         Ok(())
+    }
+}
+
+impl Window {
+    fn new(spent: u32, held: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            spent,
+            held,
+        }
     }
 }
 
@@ -111,5 +127,19 @@ mod tests {
         throttle.admit(&other, &route).unwrap();
         tokio::time::advance(Duration::from_millis(1)).await;
         throttle.admit(&one, &route).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_is_held_does_not_end_until_another_is_begun() {
+        let vault = Vault::new("one.vault.azure.net", Uuid::nil(), VaultOptions::default());
+        let (throttle, route) = (Throttle::default(), Route::other());
+        throttle.begin(&vault.host, 0, BUDGET - 1, true);
+        throttle.admit(&vault, &route).unwrap();
+        tokio::time::advance(2 * WINDOW).await;
+        throttle.admit(&vault, &route).unwrap_err();
+        throttle.begin(&vault.host, 0, BUDGET, false);
+        throttle.admit(&vault, &route).unwrap_err();
+        tokio::time::advance(WINDOW).await;
+        throttle.admit(&vault, &route).unwrap();
     }
 }

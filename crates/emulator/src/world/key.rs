@@ -147,5 +147,10 @@ impl KeyBundle {
     }
 }
 
+/// Whether a key can have that name: 1 to 127 letters, digits and hyphens.
+pub(crate) fn is_key_name(name: &str) -> bool {
+    (1..=127).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// What an RSA key may be used for.
 pub(crate) const ALL_OPERATIONS: [&str; 6] = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"];
