@@ -14,7 +14,10 @@ use azure_core::{
     error::ErrorKind,
     http::headers::{HeaderName, Headers},
 };
-use keyferry_crypto::vault::{Evidence, VaultCause, VaultError};
+use keyferry_crypto::{
+    id::DirectoryId,
+    vault::{Evidence, VaultCause, VaultError},
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub(crate) use self::{
@@ -33,8 +36,8 @@ pub(crate) fn ours(error: &azure_core::Error) -> Option<VaultError> {
     find::<VaultError>(error).cloned()
 }
 
-/// What an error that the SDK returned means.
-pub(crate) fn of_sdk(asked: Asked, error: &azure_core::Error) -> VaultError {
+/// What an error that the SDK returned means, of a vault that was asked with a token of `directory`.
+pub(crate) fn of_sdk(asked: Asked, directory: DirectoryId, error: &azure_core::Error) -> VaultError {
     if let Some(ours) = ours(error) {
         return ours;
     }
@@ -42,8 +45,8 @@ pub(crate) fn of_sdk(asked: Asked, error: &azure_core::Error) -> VaultError {
         ErrorKind::HttpResponse {
             status, raw_response, ..
         } => raw_response.as_ref().map_or_else(
-            || of_key_vault(asked, u16::from(*status), &Headers::new(), b""),
-            |answer| of_key_vault(asked, u16::from(*status), answer.headers(), answer.body()),
+            || of_key_vault(asked, directory, u16::from(*status), &Headers::new(), b""),
+            |answer| of_key_vault(asked, directory, u16::from(*status), answer.headers(), answer.body()),
         ),
         ErrorKind::Connection | ErrorKind::Io => of_transport(error).into(),
         // A challenge without a scope, or with one that is not this vault's: the SDK refuses those by itself.
@@ -101,6 +104,7 @@ fn retry_after(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -141,7 +145,7 @@ mod tests {
         );
         let inner = through_sdk(ErrorKind::Credential, ours.clone());
         let outer = azure_core::Error::with_error(ErrorKind::Credential, inner, "ClientSecretCredential failed");
-        let back = of_sdk(Asked::Wrap, &outer);
+        let back = of_sdk(Asked::Wrap, DirectoryId(Uuid::nil()), &outer);
         assert_eq!(back.cause(), VaultCause::ConsentMissing);
         assert_eq!(back.evidence(), ours.evidence());
     }

@@ -112,7 +112,7 @@ impl AzureKeyVault {
                     let answer = timeout_at(deadline, operation(self.client(directory, vault)?)).await;
                     let outcome = answer.map_or_else(
                         |_| Err(VaultCause::Timeout.into()),
-                        |answer| answer.map_err(|error| of_sdk(asked, &error)),
+                        |answer| answer.map_err(|error| of_sdk(asked, directory, &error)),
                     );
                     (Some(token), outcome)
                 }

@@ -3,8 +3,11 @@
 
 use std::borrow::Cow;
 
-use azure_core::http::headers::Headers;
-use keyferry_crypto::vault::{VaultCause, VaultError};
+use azure_core::http::headers::{Headers, WWW_AUTHENTICATE};
+use keyferry_crypto::{
+    id::DirectoryId,
+    vault::{VaultCause, VaultError},
+};
 use serde::Deserialize;
 
 use super::{evidence, retry_after};
@@ -21,12 +24,21 @@ pub(crate) enum Asked {
     Get,
 }
 
-/// What an answer that is no success means. Bodies may be empty (Managed HSM), cut off, or HTML of a gateway: then the
-/// status has to do.
-pub(crate) fn of_key_vault(asked: Asked, status: u16, headers: &Headers, body: &[u8]) -> VaultError {
+/// What an answer that is no success means to one who asked with a token of `directory`. Bodies may be empty (Managed
+/// HSM), cut off, or HTML of a gateway: then status and headers have to do.
+pub(crate) fn of_key_vault(
+    asked: Asked,
+    directory: DirectoryId,
+    status: u16,
+    headers: &Headers,
+    body: &[u8],
+) -> VaultError {
     let body: Body<'_> = serde_json::from_slice(body).unwrap_or_default();
     let error = body.error.unwrap_or_default();
-    let cause = cause(asked, status, &error);
+    let cause = match status {
+        401 => unauthorized(directory, headers, &error),
+        _ => cause(asked, status, &error),
+    };
     let said = evidence(status, error.telling_code(), headers);
     VaultError::new(cause, retry_after(headers, clock::now()), said)
 }
@@ -34,7 +46,6 @@ pub(crate) fn of_key_vault(asked: Asked, status: u16, headers: &Headers, body: &
 fn cause(asked: Asked, status: u16, error: &Said<'_>) -> VaultCause {
     match status {
         400 => bad_request(asked, error),
-        401 => unauthorized(error),
         403 => forbidden(error),
         // Only Key Vault's own word takes a key away: a gateway's 404 says nothing of it.
         404 if error.code() == Some("KeyNotFound") => VaultCause::KeyNotFound,
@@ -57,15 +68,26 @@ fn bad_request(asked: Asked, error: &Said<'_>) -> VaultCause {
     }
 }
 
-fn unauthorized(error: &Said<'_>) -> VaultCause {
+fn unauthorized(directory: DirectoryId, headers: &Headers, error: &Said<'_>) -> VaultCause {
     match error.akv() {
         // Invalid issuer: the vault trusts another directory than the one our token is from.
         Some("AKV10032") => VaultCause::WrongDirectory,
         // The vault cannot find the key that signed the token; it passes.
         Some("AKV10046") => VaultCause::TokenNotVerifiable,
-        // AKV10022 (invalid audience), AKV10000 (no token seen), a Managed HSM's empty body, and all else.
+        // A Managed HSM refuses without a body, or with one that has no such code [B]; where it sends us for a token is told.
+        _ if trusted(headers).is_some_and(|trusted| trusted != directory) => VaultCause::WrongDirectory,
+        // AKV10022 (invalid audience), AKV10000 (no token seen), and all else.
         _ => VaultCause::TokenRejected,
     }
+}
+
+/// The directory that a 401 sends its reader to: `Bearer authorization="https://login.microsoftonline.com/{directory}", …`.
+fn trusted(headers: &Headers) -> Option<DirectoryId> {
+    let challenge = headers.get_optional_str(&WWW_AUTHENTICATE)?;
+    let (_, rest) = challenge.split_once("authorization=\"")?;
+    let (authority, _) = rest.split_once('"')?;
+    let (_, directory) = authority.trim_end_matches('/').rsplit_once('/')?;
+    directory.parse().ok().map(DirectoryId)
 }
 
 fn forbidden(error: &Said<'_>) -> VaultCause {
@@ -132,11 +154,15 @@ impl Said<'_> {
 mod tests {
     use std::time::Duration;
 
+    use uuid::Uuid;
+
     use super::*;
+
+    const DIRECTORY: DirectoryId = DirectoryId(Uuid::from_u128(0x22));
 
     /// One row: what was asked, the answer, what it means, and the code to show.
     fn row(asked: Asked, status: u16, body: &str, means: VaultCause, code: Option<&str>) {
-        let error = of_key_vault(asked, status, &Headers::new(), body.as_bytes());
+        let error = of_key_vault(asked, DIRECTORY, status, &Headers::new(), body.as_bytes());
         assert_eq!(error.cause(), means, "{status} {body}");
         assert_eq!(error.evidence().status, Some(status));
         assert_eq!(error.evidence().code.as_deref(), code, "{status} {body}");
@@ -292,12 +318,44 @@ mod tests {
     }
 
     #[test]
+    fn a_401_without_a_code_is_read_by_the_directory_that_it_names() {
+        let means = |challenge: String, body: &str| {
+            let mut headers = Headers::new();
+            headers.insert(WWW_AUTHENTICATE, challenge);
+            of_key_vault(Asked::Unwrap, DIRECTORY, 401, &headers, body.as_bytes()).cause()
+        };
+        let challenge = |directory: &str| {
+            format!(
+                r#"Bearer authorization="https://login.microsoftonline.com/{directory}", resource="https://managedhsm.azure.net""#
+            )
+        };
+        let (ours, theirs) = (DIRECTORY.0.to_string(), Uuid::from_u128(0x99).to_string());
+        for body in [
+            "",
+            r#"{"error":{"code":"Unauthorized","message":"Token not yet valid (Activity ID: a)"}}"#,
+        ] {
+            assert_eq!(means(challenge(&theirs), body), VaultCause::WrongDirectory);
+            assert_eq!(
+                means(challenge(&format!("{theirs}/")), body),
+                VaultCause::WrongDirectory
+            );
+            assert_eq!(means(challenge(&ours), body), VaultCause::TokenRejected);
+            assert_eq!(
+                means(challenge("common"), body),
+                VaultCause::TokenRejected,
+                "no directory"
+            );
+            assert_eq!(means("Bearer".into(), body), VaultCause::TokenRejected);
+        }
+    }
+
+    #[test]
     fn throttling_carries_its_retry_after() {
         let body = br#"{"error":{"code":"Throttled","message":"Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached"}}"#;
         let mut headers = Headers::new();
         headers.insert("retry-after", "12");
         headers.insert("x-ms-request-id", "0f0e");
-        let error = of_key_vault(Asked::Wrap, 429, &headers, body);
+        let error = of_key_vault(Asked::Wrap, DIRECTORY, 429, &headers, body);
         assert_eq!(error.cause(), VaultCause::Throttled);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(12)));
         assert_eq!(error.evidence().request_id.as_deref(), Some("0f0e"));

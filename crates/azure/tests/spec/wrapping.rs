@@ -7,6 +7,8 @@ use keyferry_crypto::{
 };
 use keyferry_emulator::{Operation, Order};
 
+use uuid::Uuid;
+
 use crate::world::{self, KEY, VAULT, World, data_key, pinned, tenant, unwrap_cause, wrapped};
 
 #[tokio::test]
@@ -65,6 +67,25 @@ async fn a_managed_hsm_wraps_too() {
     let wrapped = vault.wrap(&tenant(hsm), &data_key()).await.unwrap();
     vault.unwrap(&tenant(hsm), &wrapped).await.unwrap();
     assert_eq!(world.emulator.count(hsm, Operation::UnwrapKey), 1);
+}
+
+#[tokio::test]
+async fn a_managed_hsm_refuses_without_a_word_and_is_understood() {
+    let hsm = "pool.managedhsm.azure.net";
+    let world = World::with(hsm, world::application()).await;
+    let vault = world.vault();
+    let wrapped = vault.wrap(&tenant(hsm), &data_key()).await.unwrap();
+    // A token that it cannot verify is replaced, one that it will never take is not our fault.
+    world.order(Order::RotateSigningKey { forget_old: true });
+    vault.unwrap(&tenant(hsm), &wrapped).await.unwrap();
+    world.order(Order::MoveVault {
+        host: hsm.into(),
+        directory: Uuid::from_u128(0x99),
+    });
+    for vault in [vault, world.vault()] {
+        let refused = vault.unwrap(&tenant(hsm), &wrapped).await.unwrap_err();
+        assert_eq!(refused.cause(), VaultCause::WrongDirectory);
+    }
 }
 
 #[tokio::test]
