@@ -7,7 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What a request asks for. A request without a token is a `Challenge`, whatever it asks for.
+/// What a request asks for. One that brings a vault no token is a `Challenge`, whatever it asks for; `HealthStatus` alone
+/// wants none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "each is named as the protocol names it")]
@@ -38,6 +39,17 @@ pub enum Operation {
     Discovery,
     Keys,
     Other,
+}
+
+impl Operation {
+    /// Whether it is something to ask Entra for, or else a vault.
+    pub(crate) fn is_asked_of(self, entra: bool) -> bool {
+        match self {
+            Self::Token | Self::Discovery | Self::Keys => entra,
+            Self::Other => true,
+            _ => !entra,
+        }
+    }
 }
 
 /// One line of the count.

@@ -1,15 +1,13 @@
 //! Faults to order: what shall go wrong, where, and how often. `docs/emulator.md` lists them.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
-use crate::calls::Operation;
+use crate::{calls::Operation, entra::is_login_host, order::OrderError, world::World};
 
-/// An order: the first matching one is applied to a request, before anything else looks at it.
+/// An order: the first matching one is applied to a request, before anything but the presence of a token is looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultOrder {
@@ -33,12 +31,12 @@ pub struct FaultOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fault {
-    /// Answers as always, but this much later.
+    /// Answers as always, but this much later, or when the faults are cleared.
     Latency {
         /// Milliseconds.
         millis: u64,
     },
-    /// Never answers. Ends when the client gives up or the order is cleared.
+    /// Never answers. Ends when the client gives up or the faults are cleared.
     Hang,
     /// Breaks the connection off without an answer.
     Reset,
@@ -61,30 +59,50 @@ pub enum Fault {
 
 /// The orders in force.
 #[derive(Debug, Default)]
-pub(crate) struct Faults {
-    orders: Mutex<Vec<FaultOrder>>,
-    random: Mutex<u64>,
+pub(crate) struct Faults(Mutex<InForce>);
+
+#[derive(Debug, Default)]
+struct InForce {
+    orders: Vec<FaultOrder>,
+    /// Cancelled, and replaced, when the orders are cleared.
+    cleared: CancellationToken,
+    random: Random,
+}
+
+/// A fault that a request met.
+#[derive(Debug)]
+pub(crate) struct Met {
+    pub(crate) fault: Fault,
+    /// Cancelled when the faults are cleared. What is kept back goes on then, though its order was used up long before.
+    pub(crate) cleared: CancellationToken,
 }
 
 impl Faults {
     pub(crate) fn order(&self, order: FaultOrder) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        self.in_force().orders.push(order);
     }
 
     pub(crate) fn clear(&self) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut in_force = self.in_force();
+        in_force.orders.clear();
+        std::mem::take(&mut in_force.cleared).cancel();
     }
 
     pub(crate) fn list(&self) -> Vec<FaultOrder> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.in_force().orders.clone()
     }
 
     /// The fault that this request meets, if any; counts it off its order.
-    pub(crate) fn meet(&self, host: &str, operation: Operation) -> Option<Fault> {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn meet(&self, host: &str, operation: Operation) -> Option<Met> {
+        let mut in_force = self.in_force();
+        let InForce {
+            orders,
+            cleared,
+            random,
+        } = &mut *in_force;
         let met = orders
             .iter()
-            .position(|order| order.matches(host, operation) && self.happens(order.probability))?;
+            .position(|order| order.matches(host, operation) && random.happens(order.probability))?;
         let order = orders.get_mut(met)?;
         let fault = order.fault.clone();
         if let Some(times) = &mut order.times {
@@ -93,27 +111,12 @@ impl Faults {
                 orders.remove(met);
             }
         }
-        Some(fault)
+        let cleared = cleared.clone();
+        Some(Met { fault, cleared })
     }
 
-    /// Whether a hang that began under some order shall go on.
-    pub(crate) fn still_hangs(&self, host: &str) -> bool {
-        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders
-            .iter()
-            .any(|order| order.fault == Fault::Hang && order.host.as_deref().is_none_or(|h| h == host))
-    }
-
-    /// A seeded draw, so that a run with probabilities can be had again (the generator is `SplitMix64`).
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are drawn")]
-    fn happens(&self, probability: Option<f64>) -> bool {
-        let Some(probability) = probability else { return true };
-        let mut state = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64 <= probability
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,11 +133,91 @@ impl FaultOrder {
         }
     }
 
+    /// Whether some request can meet it, in a world of these vaults.
+    pub(crate) fn check(&self, world: &World) -> Result<(), OrderError> {
+        if let Some(host) = &self.host {
+            let is_entra = is_login_host(host);
+            if !is_entra && !world.vaults.contains_key(host) {
+                return Err(OrderError::Missing("host"));
+            }
+            if self.operation.is_some_and(|operation| !operation.is_asked_of(is_entra)) {
+                return Err(OrderError::NeverMet("the host is not asked this operation"));
+            }
+        }
+        if self.times == Some(0) {
+            return Err(OrderError::NeverMet("it is ordered no times"));
+        }
+        if self.probability.is_some_and(|likely| !(0.0..=1.0).contains(&likely)) {
+            return Err(OrderError::NeverMet("a probability is from 0 to 1"));
+        }
+        match self.fault {
+            Fault::Status { status } if !(200..=599).contains(&status) => {
+                Err(OrderError::NeverMet("a status is from 200 to 599"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn matches(&self, host: &str, operation: Operation) -> bool {
         self.host.as_deref().is_none_or(|wanted| wanted == host)
             && self.operation.is_none_or(|wanted| wanted == operation)
     }
 }
 
-/// How often a hanging request looks whether its order was cleared.
-pub(crate) const HANG_CHECK: Duration = Duration::from_millis(50);
+/// A seeded draw, so that a run with probabilities can be had again (the generator is `SplitMix64`).
+#[derive(Debug, Default)]
+struct Random(u64);
+
+impl Random {
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are drawn")]
+    fn happens(&mut self, probability: Option<f64>) -> bool {
+        let Some(probability) = probability else { return true };
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // Drawn from 0 up to, but not including, 1: so 0 never happens and 1 always does.
+        (((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64) < probability
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &str = "acme.vault.azure.net";
+
+    fn order(fault: Fault, times: Option<u64>) -> FaultOrder {
+        FaultOrder {
+            times,
+            ..FaultOrder::always(HOST, Some(Operation::UnwrapKey), fault)
+        }
+    }
+
+    #[test]
+    fn an_order_is_met_as_often_as_it_says() {
+        let faults = Faults::default();
+        faults.order(order(Fault::Reset, Some(2)));
+        assert!(faults.meet(HOST, Operation::WrapKey).is_none());
+        assert!(faults.meet("other.vault.azure.net", Operation::UnwrapKey).is_none());
+        for left in [1, 0] {
+            assert!(faults.meet(HOST, Operation::UnwrapKey).is_some());
+            let orders = faults.list();
+            assert_eq!(orders.first().map_or(Some(0), |order| order.times), Some(left));
+        }
+        assert!(faults.meet(HOST, Operation::UnwrapKey).is_none());
+    }
+
+    #[test]
+    fn what_hangs_goes_on_when_the_faults_are_cleared_and_not_when_its_order_is_used_up() {
+        let faults = Faults::default();
+        faults.order(order(Fault::Hang, Some(1)));
+        let met = faults.meet(HOST, Operation::UnwrapKey).unwrap();
+        assert!(faults.list().is_empty() && !met.cleared.is_cancelled());
+        faults.clear();
+        assert!(met.cleared.is_cancelled());
+        faults.order(order(Fault::Hang, None));
+        let next = faults.meet(HOST, Operation::UnwrapKey).unwrap();
+        assert!(!next.cleared.is_cancelled(), "cleared before it began");
+    }
+}

@@ -116,6 +116,16 @@ pub(crate) async fn answer(state: &State, call: Call<'_>) -> Response<Body> {
     with_vault_headers(answer, call.client, call.headers.get(CLIENT_REQUEST_ID))
 }
 
+/// A status that was ordered, as the vault would send it: its 401 says where to get a token.
+pub(crate) fn refusal_of_status(state: &State, host: &str, status: StatusCode) -> Refusal {
+    match state.world().vaults.get(host) {
+        Some(vault) if status == StatusCode::UNAUTHORIZED => {
+            Refusal::unauthorized(vault, login_host(host), "The token was refused.")
+        }
+        _ => Refusal::of_status(status),
+    }
+}
+
 async fn handle(state: &State, call: &Call<'_>) -> Result<(StatusCode, Value), Refusal> {
     if call.route.operation == Operation::HealthStatus {
         return Ok((StatusCode::OK, Value::Object(serde_json::Map::new())));

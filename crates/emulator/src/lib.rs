@@ -157,6 +157,12 @@ impl Emulator {
             .sum()
     }
 
+    /// The fault orders in force, each with the times that are left. One that was met as often as it says is gone.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultOrder> {
+        self.state.faults.list()
+    }
+
     /// Stops, breaking off what is under way.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -167,7 +167,19 @@ pub(crate) fn carry_out(state: &State, order: Order) -> Result<Value, OrderError
             state.certificates.set_expired(&host.to_ascii_lowercase(), expired);
             Ok(Value::Null)
         }
-        Order::Fault { fault } => {
+        Order::BeginWindow {
+            host,
+            crypto,
+            other,
+            held,
+        } => {
+            let host = find(&mut state.world(), &host)?.host.clone();
+            state.throttle.begin(&host, crypto, other, held);
+            Ok(Value::Null)
+        }
+        Order::Fault { mut fault } => {
+            fault.host = fault.host.map(|host| host.to_ascii_lowercase());
+            fault.check(&state.world())?;
             state.faults.order(fault);
             Ok(Value::Null)
         }

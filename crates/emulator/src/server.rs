@@ -10,8 +10,8 @@ use std::{
 
 use axum::body::{Body, Bytes};
 use futures::StreamExt;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http_body_util::{BodyExt, Collected, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calls::Operation,
     entra::{self, error::TokenError},
-    fault::{Fault, HANG_CHECK},
+    fault::{Fault, Met},
     keyvault::{self, CLIENT_REQUEST_ID, Call, Route, error::Refusal, json_answer, with_vault_headers},
     state::State,
 };
@@ -78,43 +78,47 @@ struct Asked {
 
 async fn respond(state: &State, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
     let asked = Asked::read(&request, peer.ip());
-    let fault = state.faults.meet(&asked.host, asked.operation);
-    let counted = if fault_comes_first(fault.as_ref()) {
-        None
-    } else {
-        answer(state, &asked, request).await?
+    let (head, body) = request.into_parts();
+    // To its end, whatever is answered: a connection with a half read request on it cannot be used again.
+    let body = Limited::new(body, BODY_LIMIT).collect().await;
+    let body = body.ok().map(Collected::to_bytes);
+    let met = state.faults.meet(&asked.host, asked.operation);
+    let outcome = match met.as_ref().map(|met| &met.fault) {
+        Some(fault) if fault.comes_first() => disturb(state, &asked, fault, Err(BrokenOff)).await,
+        Some(fault) => {
+            let answer = answer(state, &asked, head, body).await;
+            disturb(state, &asked, fault, answer).await
+        }
+        None => answer(state, &asked, head, body).await,
     };
-    let outcome = match fault {
-        Some(fault) => disturb(state, &asked, fault, counted).await,
-        None => counted.ok_or(BrokenOff),
-    };
+    // Counted before it is kept back: whoever asked may give up meanwhile, and nothing that comes after is done.
     let status = outcome.as_ref().map_or(0, |answer| answer.status().as_u16());
-    let challenged = status == 401
-        && outcome
-            .as_ref()
-            .is_ok_and(|a| a.extensions().get::<Challenged>().is_some());
-    state.calls.count(
-        &asked.host,
-        if challenged {
-            Operation::Challenge
-        } else {
-            asked.operation
-        },
-        status,
-    );
+    state.calls.count(&asked.host, asked.operation, status);
+    if let Some(met) = met {
+        met.keep_back().await;
+    }
     outcome
 }
 
-/// Marks the answer to a request that had no token.
-#[derive(Clone, Copy)]
-struct Challenged;
+impl Met {
+    /// Waits as the fault says, at most until the faults are cleared.
+    async fn keep_back(&self) {
+        match self.fault {
+            Fault::Latency { millis } => {
+                let late = tokio::time::sleep(Duration::from_millis(millis));
+                let _ = self.cleared.run_until_cancelled(late).await;
+            }
+            Fault::Hang => self.cleared.cancelled().await,
+            _ => {}
+        }
+    }
+}
 
-/// Whether the fault stands in place of the answer (then nothing is done), rather than upon it.
-fn fault_comes_first(fault: Option<&Fault>) -> bool {
-    !matches!(
-        fault,
-        None | Some(Fault::Latency { .. } | Fault::Truncate | Fault::Nonsense)
-    )
+impl Fault {
+    /// Whether it stands in place of the answer (then nothing is done), rather than upon it.
+    fn comes_first(&self) -> bool {
+        !matches!(self, Self::Latency { .. } | Self::Truncate | Self::Nonsense)
+    }
 }
 
 impl Asked {
@@ -127,7 +131,14 @@ impl Asked {
             (entra::operation(method, path), None)
         } else {
             let route = Route::parse(method, path);
-            (route.as_ref().map_or(Operation::Other, |route| route.operation), route)
+            let operation = route.as_ref().map_or(Operation::Other, |route| route.operation);
+            // Whoever brings no token is challenged, whatever it asks for. Only `/healthstatus` wants none.
+            let is_anonymous = !request.headers().contains_key(header::AUTHORIZATION);
+            if is_anonymous && operation != Operation::HealthStatus {
+                (Operation::Challenge, route)
+            } else {
+                (operation, route)
+            }
         };
         Self {
             client,
@@ -144,22 +155,22 @@ impl Asked {
     }
 }
 
-/// The true answer; `None` where nothing would answer at all.
-async fn answer(state: &State, asked: &Asked, request: Request<Incoming>) -> Result<Option<Response<Body>>, BrokenOff> {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, BODY_LIMIT)
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-    else {
-        return Ok(Some(json_answer(
+/// The true answer, unless nothing would answer at all.
+async fn answer(
+    state: &State,
+    asked: &Asked,
+    head: request::Parts,
+    body: Option<Bytes>,
+) -> Result<Response<Body>, BrokenOff> {
+    let Some(body) = body else {
+        return Ok(json_answer(
             StatusCode::PAYLOAD_TOO_LARGE,
             &json!({"error": {"code": "BadParameter"}}),
-        )));
+        ));
     };
-    let path = parts.uri.path();
+    let path = head.uri.path();
     if entra::is_login_host(&asked.host) {
-        return Ok(Some(entra::answer(state, &asked.host, asked.operation, path, &body)));
+        return Ok(entra::answer(state, &asked.host, asked.operation, path, &body));
     }
     let there = state
         .world()
@@ -169,45 +180,33 @@ async fn answer(state: &State, asked: &Asked, request: Request<Incoming>) -> Res
     if !there {
         return Err(BrokenOff);
     }
-    let query = parts.uri.query().unwrap_or_default();
+    let query = head.uri.query().unwrap_or_default();
     let call = Call {
         host: &asked.host,
         client: asked.client,
-        headers: &parts.headers,
+        headers: &head.headers,
         query,
         body,
         route: asked.route.clone().unwrap_or_else(Route::other),
     };
-    let anonymous = !parts.headers.contains_key(header::AUTHORIZATION);
     let mut answer = keyvault::answer(state, call).await;
-    if anonymous {
-        answer.extensions_mut().insert(Challenged);
-    }
-    if parts.method == Method::HEAD {
+    if head.method == Method::HEAD {
         *answer.body_mut() = Body::empty();
     }
-    Ok(Some(answer))
+    Ok(answer)
 }
 
+/// What a fault makes of the answer, if there is one yet.
 async fn disturb(
     state: &State,
     asked: &Asked,
-    fault: Fault,
-    answer: Option<Response<Body>>,
+    fault: &Fault,
+    answer: Result<Response<Body>, BrokenOff>,
 ) -> Result<Response<Body>, BrokenOff> {
     let entra = entra::is_login_host(&asked.host);
-    match fault {
-        Fault::Latency { millis } => {
-            tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
-            answer.ok_or(BrokenOff)
-        }
-        Fault::Hang => {
-            while state.faults.still_hangs(&asked.host) {
-                tokio::time::sleep(HANG_CHECK).await;
-            }
-            Err(BrokenOff)
-        }
-        Fault::Reset => Err(BrokenOff),
+    match *fault {
+        Fault::Latency { .. } => answer,
+        Fault::Hang | Fault::Reset => Err(BrokenOff),
         Fault::Throttle { retry_after } if entra => {
             let mut answer = entra_status(StatusCode::TOO_MANY_REQUESTS);
             if let Some(seconds) = retry_after {
@@ -223,10 +222,10 @@ async fn disturb(
             Ok(if entra {
                 entra_status(status)
             } else {
-                asked.refuse(Refusal::of_status(status))
+                asked.refuse(keyvault::refusal_of_status(state, &asked.host, status))
             })
         }
-        Fault::Truncate => truncate(answer.ok_or(BrokenOff)?).await,
+        Fault::Truncate => truncate(answer?).await,
         Fault::Nonsense => Ok(json_answer(StatusCode::OK, &json!({"nonsense": true}))),
     }
 }

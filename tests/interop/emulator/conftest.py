@@ -43,6 +43,9 @@ class Emulator:
     def fault(self, host, fault, **limits):
         self.order("fault", fault={"host": host, "fault": fault, **limits})
 
+    def faults(self):
+        return requests.get(self.control + "/faults", timeout=10).json()
+
     def hosts(self):
         return requests.get(self.control + "/hosts", timeout=10).json()
 
@@ -62,8 +65,17 @@ def emulator(tmp_path_factory):
         yield emulator
     finally:
         patch.undo()
-        process.terminate()
-        assert process.wait(10) == 0
+        end(process)
+
+
+def end(process):
+    """Asks it to end, and kills it if it does not."""
+    process.terminate()
+    try:
+        assert process.wait(60) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail("the emulator did not end within a minute of SIGTERM")
 
 
 def azure_dns(emulator):
@@ -83,7 +95,9 @@ def azure_dns(emulator):
 @pytest.fixture
 def make_customer(emulator):
     yield lambda **how: Customer(emulator, **how)
+    unmet = [order for order in emulator.faults() if order["times"] is not None]
     emulator.order("clear-faults")
+    assert unmet == [], "ordered, and not met as often"
 
 
 @pytest.fixture

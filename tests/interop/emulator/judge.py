@@ -3,6 +3,7 @@
 import base64
 import functools
 import itertools
+import time
 import uuid
 
 import pytest
@@ -164,6 +165,15 @@ def every_use(client, blob):
         "sign": lambda: client.sign("RS256", SECRET),
         "verify": lambda: client.verify("RS256", SECRET, signature),
     }
+
+
+def eventually(holds):
+    """Waits until it holds, for as long as a slow machine may need."""
+    for _ in range(1200):
+        if holds():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not come to that in a minute")
 
 
 def refused(act):

@@ -16,6 +16,7 @@ async fn unwrap_after(change: impl FnOnce(&World)) -> VaultCause {
     world.order(Order::ResetCalls);
     let cause = unwrap_cause(&world.vault(), &wrapped).await;
     assert!(world.count(Operation::UnwrapKey) <= 1, "a refusal is final");
+    assert!(world.count(Operation::Token) <= 1, "whoever refuses");
     cause
 }
 

@@ -1,9 +1,9 @@
 //! Tokens: few, renewed, replaced when rejected; and what Entra's troubles do and do not touch.
 
 use keyferry_crypto::vault::{KeyVault, VaultCause};
-use keyferry_emulator::{Fault, Operation, Order};
+use keyferry_emulator::{Fault, Operation, Order, TokenTimes};
 
-use crate::world::{VAULT, World, data_key, tenant};
+use crate::world::{Client, DIRECTORY, VAULT, World, data_key, tenant, unwrap_cause, wrapped};
 
 #[tokio::test]
 async fn a_hundred_wraps_at_once_need_one_token() {
@@ -35,13 +35,59 @@ async fn a_token_that_the_vault_rejects_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_that_is_rejected_too_ends_it() {
-    let world = World::new().await;
-    world.fault(Operation::WrapKey, Fault::Status { status: 401 }, None);
-    let refused = world.vault().wrap(&tenant(VAULT), &data_key()).await.unwrap_err();
+async fn a_token_that_ran_out_before_its_time_is_replaced() {
+    let (world, expired) = (World::new().await, |expires| Order::SetTokenTimes {
+        directory: DIRECTORY,
+        times: TokenTimes {
+            expires,
+            ..TokenTimes::default()
+        },
+    });
+    let vault = world.vault();
+    // We are told that they live for an hour, and the vault finds them expired.
+    world.order(expired(-1));
+    let refused = vault.wrap(&tenant(VAULT), &data_key()).await.unwrap_err();
     assert_eq!(refused.cause(), VaultCause::TokenRejected);
-    assert!(!refused.cause().is_refusal());
+    assert_eq!(refused.evidence().code.as_deref(), Some("AKV10012"));
     assert_eq!(world.count(Operation::Token), 2);
+    world.order(expired(3600));
+    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+    assert_eq!(world.count(Operation::Token), 3);
+}
+
+/// A vault's 401 to a token comes with a challenge, as that to no token does. A warm SDK answers it by itself, with the token
+/// that we give it, and sends the body again; a cold one has had its challenge.
+#[tokio::test]
+async fn a_rejected_token_costs_one_other_and_the_body_is_sent_again() {
+    for (client, rejections, tokens) in [(Client::Cold, 1, 2), (Client::Warm, 1, 0), (Client::Warm, 2, 1)] {
+        let world = World::new().await;
+        let (wrapped, vault) = (wrapped(&world).await, world.vault());
+        client.prepare(&world, &vault, &wrapped).await;
+        world.fault(Operation::UnwrapKey, Fault::Status { status: 401 }, Some(rejections));
+        let unwrapped = vault.unwrap(&tenant(VAULT), &wrapped).await.unwrap();
+        assert_eq!(unwrapped.expose(), data_key().expose());
+        assert_eq!(world.count(Operation::Token), tokens, "{client:?} {rejections}");
+        assert_eq!(
+            world.count(Operation::UnwrapKey),
+            rejections + 1,
+            "{client:?} {rejections}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_rejected_too_ends_it() {
+    for (client, rejections, tokens) in [(Client::Cold, 2, 2), (Client::Warm, 3, 1)] {
+        let world = World::new().await;
+        let (wrapped, vault) = (wrapped(&world).await, world.vault());
+        client.prepare(&world, &vault, &wrapped).await;
+        world.fault(Operation::UnwrapKey, Fault::Status { status: 401 }, Some(rejections));
+        let refused = unwrap_cause(&vault, &wrapped).await;
+        assert_eq!(refused, VaultCause::TokenRejected);
+        assert!(!refused.is_refusal());
+        assert_eq!(world.count(Operation::Token), tokens, "{client:?}");
+        vault.unwrap(&tenant(VAULT), &wrapped).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -55,8 +101,9 @@ async fn each_trouble_of_entra_is_named() {
         (Fault::Nonsense, VaultCause::EntraUnavailable),
     ] {
         let world = World::new().await;
-        world.fault(Operation::Token, fault.clone(), None);
-        let failed = world.impatient().wrap(&tenant(VAULT), &data_key()).await.unwrap_err();
+        world.fault(Operation::Token, fault.clone(), Some(1));
+        let failed = world.once(&fault).wrap(&tenant(VAULT), &data_key()).await;
+        let failed = failed.unwrap_err();
         assert_eq!(failed.cause(), cause, "{fault:?}");
     }
 }

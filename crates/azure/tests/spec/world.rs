@@ -138,15 +138,15 @@ impl World {
         self.emulator.count(host, operation)
     }
 
-    /// A configuration that finds the emulator where Azure would be, and is impatient.
+    /// A configuration that finds the emulator where Azure would be, and pauses for no longer than it must between tries.
     pub(crate) fn config(&self, credential: CredentialConfig) -> AzureConfig {
         AzureConfig {
             extra_roots_pem: Some(self.emulator.ca_pem().to_owned()),
             overrides: self.overrides(),
             timeouts: Timeouts {
-                connect: Duration::from_secs(5),
-                per_try: Duration::from_secs(5),
-                total: Duration::from_secs(30),
+                connect: Duration::from_secs(30),
+                per_try: Duration::from_secs(30),
+                total: Duration::from_mins(2),
             },
             retries: Retries {
                 attempts: 3,
@@ -167,12 +167,43 @@ impl World {
         AzureKeyVault::new(&self.config(secret())).unwrap()
     }
 
-    /// A vault whose one operation has failed, for want of patience too.
-    pub(crate) fn impatient(&self) -> AzureKeyVault {
+    /// A client that tries once. It waits for as long as a slow machine may need, or for less if nothing will come.
+    pub(crate) fn once(&self, fault: &Fault) -> AzureKeyVault {
         let mut config = self.config(secret());
-        config.timeouts.per_try = Duration::from_millis(300);
         config.retries.attempts = 1;
+        if *fault == Fault::Hang {
+            config.timeouts.per_try = Duration::from_secs(2);
+        }
         AzureKeyVault::new(&config).unwrap()
+    }
+}
+
+impl Drop for World {
+    /// A fault that was not met as often as it was ordered is one that its test did not try.
+    fn drop(&mut self) {
+        let orders = self.emulator.faults();
+        let unmet: Vec<_> = orders.iter().filter(|order| order.times.is_some()).collect();
+        assert!(std::thread::panicking() || unmet.is_empty(), "not met: {unmet:?}");
+    }
+}
+
+/// Whether a client has used the vault before. One that has not sends its first request without token and body, to be
+/// told by the vault where to get a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    Cold,
+    Warm,
+}
+
+impl Client {
+    pub(crate) const BOTH: [Self; 2] = [Self::Cold, Self::Warm];
+
+    /// Has the client unwrap, if it is to be a warm one; and then forgets what was asked.
+    pub(crate) async fn prepare(self, world: &World, vault: &AzureKeyVault, wrapped: &WrappedDataKey) {
+        if self == Self::Warm {
+            vault.unwrap(&tenant(VAULT), wrapped).await.unwrap();
+        }
+        world.order(Order::ResetCalls);
     }
 }
 
