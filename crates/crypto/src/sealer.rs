@@ -1,19 +1,33 @@
 //! The whole use case: seal, open and rewrap for a tenant. Everything else in this crate serves these three.
+//!
+//! [`Sealer::seal`] and [`Sealer::open`] are one call each. Whoever seals so much at once that the cipher must not run where
+//! others wait takes them in two steps: [`Sealer::key_to_seal`] and [`Sealer::key_to_open`] wait for the vault where they
+//! must, and what they give needs nothing but a processor, on any thread.
+//!
+//! ```
+//! # use keyferry_crypto::{context::EncryptionContext, sealer::*, tenant::TenantKeys};
+//! # async fn example(sealer: &Sealer, tenant: &TenantKeys, data: Vec<u8>) -> Result<Sealed, Box<dyn std::error::Error>> {
+//! let key = sealer.key_to_seal(tenant).await?;
+//! let sealed = tokio::task::spawn_blocking(move || key.seal(Content::Data, &EncryptionContext::default(), &data)).await??;
+//! # Ok(sealed)
+//! # }
+//! ```
+
+mod keys;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
+pub use self::keys::{OpeningKey, SealingKey};
 use crate::{
     aead::{NotAuthentic, TooLong},
-    binding::Place,
     cbor::NotCanonical,
     commitment::Commitment,
     context::EncryptionContext,
     envelope::{Envelope, Wrapping},
     id::{KekId, TenantId},
     keyring::Keyring,
-    message::{self, Fresh},
     random::{self, NoRandomness},
     secret::SecretBytes,
     tenant::TenantKeys,
@@ -96,17 +110,7 @@ impl Sealer {
         if plaintext.len() > Self::MAX_PLAINTEXT {
             return Err(SealerError::TooLarge);
         }
-        let lease = self.keyring.lease(tenant).await?;
-        let place = Place {
-            tenant: tenant.tenant,
-            content,
-            context,
-        };
-        let envelope = message::seal(&place, lease.data_key(), &lease.wrapping(), &Fresh::draw()?, plaintext)?;
-        Ok(Sealed {
-            envelope,
-            kek: lease.kek().clone(),
-        })
+        self.key_to_seal(tenant).await?.seal(content, context, plaintext)
     }
 
     /// Opens an envelope that `tenant` sealed with the same context. Waits for the vault only if its data key is not in
@@ -118,38 +122,44 @@ impl Sealer {
         context: &EncryptionContext,
         envelope: &[u8],
     ) -> Result<Opened, SealerError> {
-        let envelope = Envelope::parse(envelope)?;
-        if envelope.content != content {
-            return Err(SealerError::WrongContent {
-                found: envelope.content,
-            });
-        }
+        let envelope = keys::parsed(content, envelope)?;
+        self.key_of(tenant, &envelope).await?.open_parsed(context, &envelope)
+    }
+
+    /// The first step of [`Sealer::seal`]: a data key for one message of `tenant`'s. Waits for the vault only if the tenant
+    /// has no usable lease.
+    pub async fn key_to_seal(&self, tenant: &TenantKeys) -> Result<SealingKey, SealerError> {
+        Ok(SealingKey::new(tenant.tenant, self.keyring.lease(tenant).await?))
+    }
+
+    /// The first step of [`Sealer::open`]: the data key of an envelope of `tenant`'s. Waits for the vault only if it is not in
+    /// the cache.
+    pub async fn key_to_open(
+        &self,
+        tenant: &TenantKeys,
+        content: Content,
+        envelope: &[u8],
+    ) -> Result<OpeningKey, SealerError> {
+        self.key_of(tenant, &keys::parsed(content, envelope)?).await
+    }
+
+    /// The data key that an envelope carries, which must be committed to it.
+    async fn key_of(&self, tenant: &TenantKeys, envelope: &Envelope<'_>) -> Result<OpeningKey, SealerError> {
         let kek = registered(tenant, envelope.wrapping.kek)?;
         let held = self.keyring.unwrapped(tenant, &kek, &envelope.wrapping).await?;
         held.prove(tenant.tenant, &envelope.wrapping)?;
-        let place = Place {
-            tenant: tenant.tenant,
-            content,
-            context,
-        };
-        let plaintext = message::open(&place, held.data_key(), &envelope)?;
-        Ok(Opened {
-            plaintext: SecretBytes::new(plaintext),
-            kek,
-        })
+        Ok(OpeningKey::new(tenant.tenant, held, kek))
     }
 
     /// Wraps an envelope's data key under the tenant's current key; the payload is neither read nor changed, and stays
     /// bound to its tenant and context. The data key and its id stay the same.
     pub async fn rewrap(&self, tenant: &TenantKeys, envelope: &[u8]) -> Result<Sealed, SealerError> {
         let envelope = Envelope::parse(envelope)?;
-        let kek = registered(tenant, envelope.wrapping.kek)?;
-        let held = self.keyring.unwrapped(tenant, &kek, &envelope.wrapping).await?;
-        held.prove(tenant.tenant, &envelope.wrapping)?;
-        let wrapped = self.keyring.wrapped(tenant, held.data_key()).await?;
+        let key = self.key_of(tenant, &envelope).await?;
+        let wrapped = self.keyring.wrapped(tenant, key.data_key()).await?;
         let kek = wrapped.kek.to_string();
         let kid = envelope.wrapping.kid;
-        let commitment = Commitment::to(held.data_key(), tenant.tenant, kid, &kek);
+        let commitment = Commitment::to(key.data_key(), tenant.tenant, kid, &kek);
         let envelope = envelope.rewrapped(&Wrapping {
             kid,
             kek: &kek,

@@ -10,4 +10,5 @@ mod refusals;
 mod rewrapping;
 mod sealing;
 mod tampering;
+mod two_steps;
 mod vectors;
