@@ -6,6 +6,9 @@
 //! - bytes that do not unwrap (`Fault::Caller`) are remembered for a moment;
 //! - unavailable is not revoked (`Fault::Unavailable`): nothing is evicted, and a key under grace learns of the outage;
 //! - our own failure (`Fault::Service`) says nothing about the tenant.
+//!
+//! It is logged here too, when it changes, as nobody may be waiting for it: the customer's refusal at `info`, what does not
+//! answer at `warn`, our own failure at `error`; the same again, and bytes that do not unwrap, at `debug`.
 
 use std::sync::{
     Arc,
@@ -26,7 +29,8 @@ use crate::{
     standing::{Standing, StandingId, Standings, Subject},
     stats::{Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
-    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+    troubles::Troubles,
+    vault::{Fault, KeyVault, VaultCause, VaultError, WrappedDataKey},
 };
 
 mod leasing;
@@ -49,6 +53,7 @@ pub(crate) struct Keyring {
     cache: KeyCache,
     leases: Leases,
     standings: Standings,
+    troubles: Troubles,
     unwraps: Flights<(Slot, StandingId), Result<Arc<HeldKey>, VaultError>>,
     new_leases: Flights<(StandingId, Terms), Result<Arc<Lease>, SealerError>>,
     /// Whether anything was withdrawn that is not yet wiped.
@@ -63,6 +68,7 @@ impl Keyring {
             cache: KeyCache::new(limits.cached_data_keys, limits.cached_refusals),
             leases: Leases::new(limits.leases),
             standings: Standings::new(),
+            troubles: Troubles::new(limits.cached_refusals),
             unwraps: Flights::new(),
             new_leases: Flights::new(),
             has_withdrawn: AtomicBool::new(false),
@@ -135,9 +141,9 @@ impl Keyring {
     ) -> Result<WrappedDataKey, VaultError> {
         self.counters.vault_wraps.count();
         let answer = self.vault.wrap(tenant, data_key).await;
+        let answer = answer.and_then(|wrapped| as_asked(tenant, wrapped));
+        self.learn(standing, answer.as_ref().err());
         answer
-            .and_then(|wrapped| as_asked(tenant, wrapped))
-            .inspect_err(|error| self.learn(standing, error))
     }
 
     /// Asks the vault to unwrap.
@@ -149,23 +155,53 @@ impl Keyring {
     ) -> Result<DataKey, VaultError> {
         self.counters.vault_unwraps.count();
         let answer = self.vault.unwrap(tenant, wrapped).await;
-        answer.inspect_err(|error| self.learn(standing, error))
+        self.learn(standing, answer.as_ref().err());
+        answer
     }
 
-    /// Learns from a failed call what it says about everything under the standing it was made with. It is logged here,
-    /// once, as nobody may be waiting for it.
-    fn learn(&self, standing: &Standing, error: &VaultError) {
+    /// Learns from a call how things are with everything under the standing that it was made with.
+    fn learn(&self, standing: &Standing, failure: Option<&VaultError>) {
+        let Some(error) = failure else {
+            if let Some(cause) = self.troubles.are_over(standing) {
+                tracing::info!(tenant = %standing.tenant(), ?cause, "the key vault serves again");
+            }
+            return;
+        };
+        self.tell(standing, error);
         let cause = error.cause();
-        tracing::warn!(tenant.id = %standing.tenant(), ?cause, evidence = ?error.evidence(), "the key vault fails us");
         let Some(reach) = cause.reach() else {
             self.counters.vault_failures.count();
             return;
         };
         self.counters.vault_refusals.count();
         if let Some(anew) = self.standings.withdraw(standing, reach) {
-            tracing::info!(tenant.id = %standing.tenant(), ?cause, ?reach, "cached keys evicted");
+            tracing::debug!(tenant = %standing.tenant(), ?cause, ?reach, "cached keys evicted");
             self.cache.remember(anew, None, error.clone());
             self.note_eviction();
+        }
+    }
+
+    /// Logs why a call failed, as loud as whose move it is, unless it was told before.
+    fn tell(&self, standing: &Standing, error: &VaultError) {
+        let (tenant, cause, said) = (standing.tenant(), error.cause(), error.evidence());
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    %tenant,
+                    ?cause,
+                    status = said.status,
+                    upstream_code = said.code.as_deref(),
+                    upstream_request_id = said.request_id.as_deref(),
+                    "the key vault did not do as asked"
+                )
+            };
+        }
+        match cause.fault() {
+            Fault::Caller => event!(debug),
+            _ if !self.troubles.are_news(standing, cause, Instant::now()) => event!(debug),
+            Fault::Customer => event!(info),
+            Fault::Unavailable => event!(warn),
+            Fault::Service => event!(error),
         }
     }
 

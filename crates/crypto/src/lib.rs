@@ -40,8 +40,8 @@
 //!
 //! From the inside out: `aead` and `kdf` are the primitives, `commitment` and `binding` what is authenticated, `cbor` and
 //! `envelope` the format (`docs/envelope.md`), `message` one message given its data key. `held`, `cache` and `lease` are
-//! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, and `keyring` joins them to
-//! the vault. Time is tokio's, so that a test can turn it.
+//! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `troubles` what keeps the log
+//! short, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
 
 pub mod context;
 pub mod id;
@@ -65,6 +65,7 @@ mod message;
 mod random;
 mod standing;
 mod stats;
+mod troubles;
 mod turns;
 #[cfg(test)]
 mod vectors;

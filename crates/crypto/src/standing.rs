@@ -58,6 +58,10 @@ impl Standing {
         self.tenant
     }
 
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     /// Whether what was got under this standing must not be used any more.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.load(Ordering::Acquire)

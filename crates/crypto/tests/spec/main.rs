@@ -10,5 +10,6 @@ mod refusals;
 mod rewrapping;
 mod sealing;
 mod tampering;
+mod telling;
 mod two_steps;
 mod vectors;
