@@ -17,8 +17,9 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use keyferry_crypto::vault::{VaultCause, VaultError};
+use keyferry_crypto::vault::{Fault, VaultCause, VaultError};
 use tokio::{task::AbortHandle, time::Instant};
+use tracing::Level;
 
 use crate::{
     clock,
@@ -64,6 +65,8 @@ struct Slot {
     held: ArcSwapOption<Held>,
     flight: Mutex<Option<(AbortHandle, Flight)>>,
     renewal_not_before: Mutex<Option<Instant>>,
+    /// Why the last request failed, if it did.
+    last_failure: Mutex<Option<VaultCause>>,
 }
 
 type Flight = Shared<BoxFuture<'static, Result<Arc<Held>, VaultError>>>;
@@ -134,10 +137,11 @@ impl Tokens {
             Ok(token) => {
                 let held = Arc::new(Held::new(token, self.0.max_age));
                 slot.held.store(Some(Arc::clone(&held)));
+                slot.note(None);
                 Ok(held)
             }
             Err(error) => {
-                tracing::warn!(directory = %audience.directory, cause = ?error.cause(), "no token");
+                tell(audience, error.cause(), slot.note(Some(error.cause())));
                 // The directory's definite no ends the old token too, though Key Vault might still take it.
                 if error.cause().is_refusal() {
                     slot.held.store(None);
@@ -157,6 +161,33 @@ impl Slot {
 
     fn pause_renewal(&self, until: Instant) {
         *self.renewal_not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    /// Notes how a request ended, and tells how loud that is: as whose move it is, and the same again only at debug level.
+    fn note(&self, failure: Option<VaultCause>) -> Level {
+        let mut last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last, failure);
+        match failure.filter(|_| failure != before).map(VaultCause::fault) {
+            None => Level::DEBUG,
+            Some(Fault::Customer) => Level::INFO,
+            Some(Fault::Caller | Fault::Unavailable) => Level::WARN,
+            Some(Fault::Service) => Level::ERROR,
+        }
+    }
+}
+
+/// Logged here, since a renewal in the background may fail long before anyone notices.
+fn tell(audience: Audience, cause: VaultCause, level: Level) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(directory = %audience.directory, ?cause, "no token")
+        };
+    }
+    match level {
+        Level::ERROR => event!(error),
+        Level::WARN => event!(warn),
+        Level::INFO => event!(info),
+        _ => event!(debug),
     }
 }
 

@@ -216,3 +216,19 @@ fn a_token_does_not_show_in_a_debug_print() {
     };
     assert!(!format!("{held:?}").contains("planted"));
 }
+
+#[test]
+fn a_failure_is_told_once_as_loud_as_whose_move_it_is() {
+    let slot = Slot::default();
+    for (outcome, level) in [
+        (Some(VaultCause::ConsentMissing), Level::INFO),
+        (Some(VaultCause::ConsentMissing), Level::DEBUG),
+        (Some(VaultCause::EntraUnavailable), Level::WARN),
+        (Some(VaultCause::AppSecretExpired), Level::ERROR),
+        (Some(VaultCause::AppSecretExpired), Level::DEBUG),
+        (None, Level::DEBUG),
+        (Some(VaultCause::AppSecretExpired), Level::ERROR),
+    ] {
+        assert_eq!(slot.note(outcome), level, "{outcome:?}");
+    }
+}
