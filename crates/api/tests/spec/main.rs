@@ -14,6 +14,7 @@ mod limits;
 mod listening;
 mod lists;
 mod metrics;
+mod panics;
 mod paths;
 mod raw;
 mod refusals;

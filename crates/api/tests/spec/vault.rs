@@ -1,6 +1,9 @@
-//! A key vault that hides data keys behind a pad, and fails, hangs and goes on as told.
+//! A key vault that hides data keys behind a pad, and fails, panics, hangs and goes on as told.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 use async_trait::async_trait;
 use keyferry_crypto::{
@@ -16,15 +19,25 @@ pub(crate) const VERSION: &str = "00000000000000000000000000000001";
 
 pub(crate) struct FakeVault {
     failure: Mutex<Option<VaultError>>,
-    is_hung: watch::Sender<bool>,
+    panics: AtomicBool,
+    hung: watch::Sender<Hung>,
     begun: watch::Sender<usize>,
+}
+
+/// Whose calls do not return.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hung {
+    Nobodys,
+    Everybodys,
+    Vaults(&'static str),
 }
 
 impl FakeVault {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             failure: Mutex::default(),
-            is_hung: watch::channel(false).0,
+            panics: AtomicBool::new(false),
+            hung: watch::channel(Hung::Nobodys).0,
             begun: watch::channel(0).0,
         })
     }
@@ -39,13 +52,23 @@ impl FakeVault {
         *self.failure.lock().unwrap() = None;
     }
 
+    /// Whether every call panics.
+    pub(crate) fn panics(&self, panics: bool) {
+        self.panics.store(panics, SeqCst);
+    }
+
     /// Calls do not return until [`Self::goes_on`].
     pub(crate) fn hangs(&self) {
-        self.is_hung.send_replace(true);
+        self.hung.send_replace(Hung::Everybodys);
+    }
+
+    /// The same, for calls to the vault of that name only.
+    pub(crate) fn hangs_at(&self, vault: &'static str) {
+        self.hung.send_replace(Hung::Vaults(vault));
     }
 
     pub(crate) fn goes_on(&self) {
-        self.is_hung.send_replace(false);
+        self.hung.send_replace(Hung::Nobodys);
     }
 
     /// The calls so far, those under way included.
@@ -58,10 +81,17 @@ impl FakeVault {
         self.begun.subscribe().wait_for(|&calls| calls > before).await.unwrap();
     }
 
-    async fn admit(&self) -> Result<(), VaultError> {
+    async fn admit(&self, tenant: &TenantKeys) -> Result<(), VaultError> {
         self.begun.send_modify(|calls| *calls += 1);
+        assert!(!self.panics.load(SeqCst), "as told");
         let failure = self.failure.lock().unwrap().clone();
-        self.is_hung.subscribe().wait_for(|is_hung| !is_hung).await.unwrap();
+        let vault = tenant.current.vault.as_str();
+        let is_let = |hung: &Hung| match hung {
+            Hung::Nobodys => true,
+            Hung::Everybodys => false,
+            Hung::Vaults(name) => !vault.starts_with(name),
+        };
+        self.hung.subscribe().wait_for(is_let).await.unwrap();
         failure.map_or(Ok(()), Err)
     }
 }
@@ -69,7 +99,7 @@ impl FakeVault {
 #[async_trait]
 impl KeyVault for FakeVault {
     async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
-        self.admit().await?;
+        self.admit(tenant).await?;
         let version = match &tenant.version {
             VersionPolicy::FollowLatest => VERSION.parse().unwrap(),
             VersionPolicy::Pinned(version) => version.clone(),
@@ -88,8 +118,8 @@ impl KeyVault for FakeVault {
         })
     }
 
-    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
-        self.admit().await?;
+    async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+        self.admit(tenant).await?;
         let (hidden, rest) = wrapped.bytes.split_at(32);
         if rest.iter().any(|&byte| byte != 0) {
             return Err(VaultCause::WrappedKeyInvalid.into());
