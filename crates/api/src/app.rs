@@ -16,6 +16,7 @@ use crate::{
     caller::Callers,
     config::{AdminConfig, HttpConfig},
     edge::Edge,
+    heavy::Processors,
     telemetry::Metrics,
 };
 
@@ -40,6 +41,7 @@ pub struct App(Arc<Shared>);
 struct Shared {
     parts: Parts,
     body_limits: BodyLimits,
+    processors: Processors,
     batch_concurrency: usize,
     deletion_window: Duration,
     edge: Edge,
@@ -50,8 +52,11 @@ impl App {
     /// An application of these parts.
     #[must_use]
     pub fn new(parts: Parts, http: &HttpConfig, admin: &AdminConfig) -> Self {
+        let body_limits = BodyLimits::new(http);
+        parts.metrics.observe_budget(body_limits.budget());
         Self(Arc::new(Shared {
-            body_limits: BodyLimits::new(http),
+            body_limits,
+            processors: Processors::all(),
             batch_concurrency: http.batch_concurrency,
             deletion_window: admin.deletion_window,
             edge: Edge::new(http, Arc::clone(&parts.metrics)),
@@ -82,6 +87,10 @@ impl App {
 
     pub(crate) fn body_limits(&self) -> &BodyLimits {
         &self.0.body_limits
+    }
+
+    pub(crate) fn processors(&self) -> &Processors {
+        &self.0.processors
     }
 
     pub(crate) fn batch_concurrency(&self) -> usize {

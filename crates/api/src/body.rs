@@ -3,23 +3,25 @@
 //! A body is held whole: no plaintext may be released before its tag is verified, so there is nothing to stream. What is
 //! held is wiped when the request is done. (The server's own read buffers are not ours to wipe.)
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, time::Duration};
 
 use axum::{
     body::{Body, HttpBody},
     extract::{FromRequest, Request},
 };
+use axum_server::ConnectionShutdown;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use keyferry_crypto::secret::SecretBytes;
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     app::App,
+    budget::{Budget, Charge, FREE, cost},
     codec::parse_json,
     config::HttpConfig,
-    problem::{Kind, Problem, SHORT_WAIT},
+    problem::{Kind, Problem},
 };
 
 /// What a body may cost.
@@ -27,7 +29,7 @@ pub(crate) struct BodyLimits {
     json: usize,
     octets: usize,
     timeout: Duration,
-    budget: Arc<Semaphore>,
+    budget: Budget,
 }
 
 /// What a body is.
@@ -43,7 +45,8 @@ pub(crate) enum Media {
 pub(crate) struct Payload {
     media: Media,
     bytes: SecretBytes,
-    admitted: Option<OwnedSemaphorePermit>,
+    charge: Charge,
+    connection: Option<ConnectionShutdown>,
 }
 
 /// A whole body of JSON.
@@ -55,8 +58,12 @@ impl BodyLimits {
             json: config.max_json_bytes,
             octets: config.max_octet_stream_bytes,
             timeout: config.body_timeout,
-            budget: Arc::new(Semaphore::new(config.body_budget_bytes)),
+            budget: Budget::new(config),
         }
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     fn of(&self, media: Media) -> usize {
@@ -73,9 +80,14 @@ impl Payload {
         self.media
     }
 
-    /// Takes the bytes out, together with what keeps them admitted.
-    pub(crate) fn into_bytes(self) -> (SecretBytes, Option<OwnedSemaphorePermit>) {
-        (self.bytes, self.admitted)
+    /// What the request is charged.
+    pub(crate) fn charge(&self) -> &Charge {
+        &self.charge
+    }
+
+    /// Takes the bytes out, together with what they are charged.
+    pub(crate) fn into_bytes(self) -> (SecretBytes, Charge) {
+        (self.bytes, self.charge)
     }
 
     /// Reads the body as JSON, borrowing from it.
@@ -90,9 +102,19 @@ impl JsonPayload {
         self.0.bytes.expose()
     }
 
-    /// Reads the body as JSON, borrowing from it.
-    pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
-        self.0.parse()
+    /// The charge of a request whose answer takes `more` bytes than its body's length tells.
+    pub(crate) fn charge_more(&self, limits: &BodyLimits, more: usize) -> Result<Charge, Problem> {
+        let taken = limits.budget.take(more)?;
+        let (before, connection) = (self.0.charge.clone(), self.0.connection.clone());
+        Ok(limits.budget.charge(taken, before, connection))
+    }
+}
+
+impl Deref for JsonPayload {
+    type Target = Payload;
+
+    fn deref(&self) -> &Payload {
+        &self.0
     }
 }
 
@@ -101,7 +123,7 @@ impl FromRequest<App> for Payload {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let media = Media::of(request.headers())?;
-        read(request.into_body(), media, app.body_limits()).await
+        read(request, media, app.body_limits()).await
     }
 }
 
@@ -110,9 +132,7 @@ impl FromRequest<App> for JsonPayload {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         match Media::of(request.headers())? {
-            Media::Json => read(request.into_body(), Media::Json, app.body_limits())
-                .await
-                .map(Self),
+            Media::Json => read(request, Media::Json, app.body_limits()).await.map(Self),
             Media::Octets => Err(Problem::because(
                 Kind::UnsupportedMediaType,
                 "This operation takes `application/json` only.",
@@ -148,8 +168,10 @@ impl Media {
     }
 }
 
-/// Reads a body whole, within its limits.
-async fn read(body: Body, media: Media, limits: &BodyLimits) -> Result<Payload, Problem> {
+/// Reads a request's body whole, within its limits.
+async fn read(mut request: Request, media: Media, limits: &BodyLimits) -> Result<Payload, Problem> {
+    let connection = request.extensions_mut().remove();
+    let body = request.into_body();
     let most = limits.of(media);
     let hint = body.size_hint();
     if hint.lower() > most as u64 {
@@ -162,7 +184,8 @@ async fn read(body: Body, media: Media, limits: &BodyLimits) -> Result<Payload, 
         most,
         budget: &limits.budget,
         held: Vec::new(),
-        admitted: None,
+        taken: None,
+        connection,
     };
     match tokio::time::timeout(limits.timeout, reader.read(body, announced)).await {
         Ok(payload) => payload,
@@ -174,9 +197,10 @@ async fn read(body: Body, media: Media, limits: &BodyLimits) -> Result<Payload, 
 struct Reader<'a> {
     media: Media,
     most: usize,
-    budget: &'a Arc<Semaphore>,
+    budget: &'a Budget,
     held: Vec<u8>,
-    admitted: Option<OwnedSemaphorePermit>,
+    taken: Option<OwnedSemaphorePermit>,
+    connection: Option<ConnectionShutdown>,
 }
 
 impl Reader<'_> {
@@ -191,11 +215,19 @@ impl Reader<'_> {
             }
             self.append(data)?;
         }
-        Ok(Payload {
+        Ok(self.whole())
+    }
+
+    fn whole(mut self) -> Payload {
+        let charge = self.taken.take().map_or(Charge::NOTHING, |taken| {
+            self.budget.charge(taken, Charge::NOTHING, self.connection.clone())
+        });
+        Payload {
             media: self.media,
             bytes: SecretBytes::new(std::mem::take(&mut self.held)),
-            admitted: self.admitted.take(),
-        })
+            charge,
+            connection: self.connection.take(),
+        }
     }
 
     /// Keeps more of the body. A buffer that must grow is wiped before it is given back.
@@ -212,19 +244,16 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Takes from the budget what a buffer of that size is over what it was admitted for. Small bodies are free.
+    /// Takes from the budget what a body of that size and its answer cost more than was taken so far.
     fn admit(&mut self, size: usize) -> Result<(), Problem> {
-        let admitted = self.admitted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if size <= SMALL || size <= admitted {
+        if size <= FREE {
             return Ok(());
         }
-        let more = u32::try_from(size - admitted).unwrap_or(u32::MAX);
-        let permit = Arc::clone(self.budget)
-            .try_acquire_many_owned(more)
-            .map_err(|_| Problem::new(Kind::BodyBudgetExhausted).retry_after(SHORT_WAIT))?;
-        match &mut self.admitted {
-            Some(admitted) => admitted.merge(permit),
-            None => self.admitted = Some(permit),
+        let taken = self.taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = self.budget.take(cost(self.media, size).saturating_sub(taken))?;
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            None => self.taken = Some(more),
         }
         Ok(())
     }
@@ -247,6 +276,3 @@ fn too_large(media: Media, most: usize) -> Problem {
         format!("A body of `{media}` has at most {most} bytes."),
     )
 }
-
-/// Bodies up to this many bytes are not counted: their number is bounded by that of concurrent requests.
-const SMALL: usize = 64 << 10;

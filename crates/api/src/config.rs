@@ -19,6 +19,8 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 use uuid::Uuid;
 
+use crate::{body::Media, budget::cost};
+
 /// Everything that `keyferry serve` wants to know.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,10 +59,12 @@ pub struct HttpConfig {
     pub max_json_bytes: usize,
     /// The longest body of `application/octet-stream`, in bytes; the largest plaintext is a little smaller.
     pub max_octet_stream_bytes: usize,
-    /// How many bytes of large bodies (over 64 KiB) are held at once, over all requests.
+    /// How many bytes bodies over 4 KiB, batches and their answers take at once, over all requests.
     pub body_budget_bytes: usize,
     /// How many requests are worked on at once.
     pub max_concurrent_requests: usize,
+    /// How many connections each listener keeps at once.
+    pub max_connections: usize,
     /// How many items of one batch are worked on at once.
     pub batch_concurrency: usize,
     /// How long a request's head may take to arrive.
@@ -72,6 +76,12 @@ pub struct HttpConfig {
     /// How long a request may take altogether.
     #[serde(rename = "request_timeout_seconds", with = "seconds")]
     pub request_timeout: Duration,
+    /// How long the answer to a large body may take to be sent.
+    #[serde(rename = "answer_timeout_seconds", with = "seconds")]
+    pub answer_timeout: Duration,
+    /// How long nothing may be received or sent before a connection is closed. Longer than `request_timeout`.
+    #[serde(rename = "idle_timeout_seconds", with = "seconds")]
+    pub idle_timeout: Duration,
     /// How long `/readyz` says no before the listener closes, so that load balancers notice.
     #[serde(rename = "drain_delay_seconds", with = "seconds")]
     pub drain_delay: Duration,
@@ -256,10 +266,22 @@ impl Config {
             "must not be 0",
         )?;
         require(http.batch_concurrency > 0, "http.batch_concurrency", "must not be 0")?;
+        require(http.max_connections > 0, "http.max_connections", "must not be 0")?;
         require(
-            http.body_budget_bytes >= http.max_octet_stream_bytes.max(http.max_json_bytes),
+            http.idle_timeout > http.request_timeout,
+            "http.idle_timeout_seconds",
+            "must be longer than http.request_timeout_seconds, or a request would be cut off while it is worked on",
+        )?;
+        let longest = [
+            (Media::Octets, http.max_octet_stream_bytes),
+            (Media::Json, http.max_json_bytes),
+        ];
+        require(
+            longest
+                .iter()
+                .all(|&(media, len)| cost(media, len) <= http.body_budget_bytes),
             "http.body_budget_bytes",
-            "must be at least as large as the longest body, or that body would never be admitted",
+            "must be at least twice http.max_octet_stream_bytes and thrice http.max_json_bytes, and 2 KiB more: what the longest body takes with its answer",
         )?;
         require(
             u32::try_from(http.body_budget_bytes).is_ok(),
@@ -350,10 +372,13 @@ impl Default for HttpConfig {
             max_octet_stream_bytes: (64 << 20) + (16 << 10),
             body_budget_bytes: 512 << 20,
             max_concurrent_requests: 20_000,
+            max_connections: 20_000,
             batch_concurrency: 32,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_mins(1),
+            answer_timeout: Duration::from_mins(1),
+            idle_timeout: Duration::from_mins(2),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         }

@@ -21,6 +21,7 @@
 mod admin;
 pub mod app;
 mod body;
+mod budget;
 pub mod caller;
 pub mod clock;
 mod codec;

@@ -1,13 +1,17 @@
 //! The API's description (OpenAPI 3.1), made from the code that serves it, and a reference page made from the description.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
-    Json, Router,
+    Router,
     extract::Path,
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
+use bytes::Bytes;
 use http::header;
 use utoipa::{
     OpenApi,
@@ -58,13 +62,14 @@ pub fn description() -> Description {
     described().1
 }
 
-/// Serves the description and the reference page.
-pub(crate) fn router(description: Description) -> Router<App> {
-    let description = Arc::new(description);
+/// Serves the description and the reference page. Anybody may ask for them, so all answers share the same bytes.
+pub(crate) fn router(description: &Description) -> Router<App> {
+    let description = Bytes::from(serde_json::to_vec(description).unwrap_or_default());
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
     Router::new()
         .route(
             "/openapi.json",
-            get(async move || Json(Arc::clone(&description)).into_response()),
+            get(async move || (content_type, description.clone()).into_response()),
         )
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || page("")))
@@ -134,7 +139,11 @@ fn page(file: &str) -> Response {
                 (header::CONTENT_TYPE, file.content_type),
                 (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.to_owned()),
             ];
-            (headers, file.bytes.into_owned()).into_response()
+            let bytes = match file.bytes {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            };
+            (headers, bytes).into_response()
         }
         Ok(None) => Problem::new(Kind::RouteNotFound).into_response(),
         Err(_) => Problem::new(Kind::Internal).into_response(),

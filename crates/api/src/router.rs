@@ -12,7 +12,7 @@ use crate::{
 pub fn api(app: &App) -> Router {
     let (routes, description) = openapi::described();
     routes
-        .merge(openapi::router(description))
+        .merge(openapi::router(&description))
         // Said here, since of two routers without a fallback the one that is merged last gives its own, which has no edge.
         .fallback(async || Problem::new(Kind::RouteNotFound))
         .layer(from_fn_with_state(app.clone(), edge::handle))

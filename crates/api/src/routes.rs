@@ -22,6 +22,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
+    body::Payload,
+    budget::{Answering, Charge},
     codec::{Answer, ContextMap},
     problem::Problem,
 };
@@ -31,11 +33,12 @@ pub(crate) trait Operation {
     /// What it takes, borrowing from the body.
     type Request<'a>: Deserialize<'a> + Send;
 
-    /// Does it.
+    /// Does it. `charge` is that of the body which `request` borrows from.
     fn run<'a>(
         app: &'a App,
         tenant: &'a Tenant,
         request: Self::Request<'a>,
+        charge: &'a Charge,
     ) -> impl Future<Output = Result<Answer, Problem>> + Send + 'a;
 }
 
@@ -56,50 +59,52 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(decrypt::decrypt_batch))
 }
 
-/// Does an operation once, for the request that `payload` holds.
-async fn once<'a, O: Operation>(
-    app: &'a App,
-    tenant: &'a Tenant,
-    request: O::Request<'a>,
-) -> Result<Response, Problem> {
-    let answer = O::run(app, tenant, request)
+/// Does an operation once, for the request that a body holds.
+async fn once<O: Operation>(app: &App, tenant: &Tenant, payload: &Payload) -> Result<Response, Problem> {
+    let answer = O::run(app, tenant, payload.parse()?, payload.charge())
         .await
         .map_err(|problem| problem.concerning(tenant.keys.tenant))?;
-    Ok(json(answer.to_json()))
+    Ok(json(answer.to_json(), payload.charge()))
 }
 
-/// An answer of JSON that is wiped once it is sent.
-fn json(text: SecretBytes) -> Response {
+/// An answer of JSON that is wiped once it is sent, and charged until then.
+fn json(text: SecretBytes, charge: &Charge) -> Response {
     (
         [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        wiped(text),
+        wiped(text, charge),
     )
         .into_response()
 }
 
-/// An answer that is an octet stream, wiped once it is sent, with the KEK in a header.
-fn octets(bytes: SecretBytes, kek: &KekId) -> Response {
+/// An answer that is an octet stream, wiped once it is sent and charged until then, with the KEK in a header.
+fn octets(bytes: SecretBytes, kek: &KekId, charge: &Charge) -> Response {
     let content_type = (
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    let mut response = ([content_type], wiped(bytes)).into_response();
+    let mut response = ([content_type], wiped(bytes, charge)).into_response();
     if let Ok(kek) = HeaderValue::try_from(kek.to_string()) {
         response.headers_mut().insert(KEY_ID, kek);
     }
     response
 }
 
-fn wiped(bytes: SecretBytes) -> Body {
-    Body::from(Bytes::from_owner(Exposed(bytes)))
+fn wiped(bytes: SecretBytes, charge: &Charge) -> Body {
+    Body::from(Bytes::from_owner(Exposed {
+        bytes,
+        _answering: charge.answering(),
+    }))
 }
 
-/// Lets the server read a secret that it is to send.
-struct Exposed(SecretBytes);
+/// Lets the server read a secret that it is to send. Wiped first, then no longer charged.
+struct Exposed {
+    bytes: SecretBytes,
+    _answering: Option<Answering>,
+}
 
 impl AsRef<[u8]> for Exposed {
     fn as_ref(&self) -> &[u8] {
-        self.0.expose()
+        self.bytes.expose()
     }
 }
 

@@ -1,8 +1,16 @@
 //! A running service: its listeners, its background tasks, and how it ends.
 
+mod connection;
 mod listener;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum_server::Control;
 use keyferry_azure::AzureKeyVault;
@@ -17,14 +25,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::listener::Listener;
+use self::{connection::ConnectionLimits, listener::Listener};
 use crate::{
     app::{App, Parts},
     caller::Callers,
     clock,
     config::{Config, ConfigError, HttpConfig},
     router,
-    telemetry::{Metrics, TelemetryError},
+    telemetry::{ConnectionStats, Metrics, TelemetryError},
 };
 
 /// A running service. Dropping it ends it without ceremony; [`Service::stop`] lets requests finish.
@@ -112,6 +120,9 @@ impl Service {
         start_background(&mut background, &cancel, &parts);
         let app = App::new(parts, http, admin);
         let servers = Control::new();
+        let refused = Arc::new(AtomicU64::new(0));
+        observe_connections(app.metrics(), &servers, &refused);
+        watch_answers(&mut background, &cancel, &app);
         let main = match http.ops_listen {
             Some(_) => router::api(&app),
             None => router::api(&app).merge(router::ops(&app)),
@@ -122,9 +133,18 @@ impl Service {
         if let Some(ops) = http.ops_listen {
             let listener = Listener::bind_plain(ops, http)?;
             ops_addr = listener.addr();
-            listener.serve(router::ops(&app), &servers, &mut listeners, &mut background, &cancel);
+            let limits = ConnectionLimits::new(http, &refused);
+            listener.serve(
+                router::ops(&app),
+                limits,
+                &servers,
+                &mut listeners,
+                &mut background,
+                &cancel,
+            );
         }
-        listener.serve(main, &servers, &mut listeners, &mut background, &cancel);
+        let limits = ConnectionLimits::new(http, &refused);
+        listener.serve(main, limits, &servers, &mut listeners, &mut background, &cancel);
         let (drain_delay, drain_timeout) = (http.drain_delay, http.drain_timeout);
         Ok(Self {
             app,
@@ -189,6 +209,22 @@ impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Service({})", self.addr)
     }
+}
+
+fn observe_connections(metrics: &Metrics, servers: &Control, refused: &Arc<AtomicU64>) {
+    let (servers, refused) = (servers.clone(), Arc::clone(refused));
+    metrics.observe_connections(move || ConnectionStats {
+        open: servers.connection_count() as u64,
+        refused: refused.load(Relaxed),
+    });
+}
+
+fn watch_answers(tasks: &mut JoinSet<&'static str>, cancel: &CancellationToken, app: &App) {
+    let (unsent, stop) = (Arc::clone(app.body_limits().budget().unsent()), cancel.clone());
+    tasks.spawn(async move {
+        stop.run_until_cancelled(unsent.watch()).await;
+        "the watch over answers"
+    });
 }
 
 /// Starts what runs beside the requests.

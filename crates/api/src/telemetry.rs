@@ -18,7 +18,10 @@ use opentelemetry_sdk::{
 use tracing_subscriber::{EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::metrics::Metrics;
-pub(crate) use self::{metrics::Outcome, operation::Operation};
+pub(crate) use self::{
+    metrics::{ConnectionStats, Outcome},
+    operation::Operation,
+};
 use crate::config::{LogFormat, TelemetryConfig};
 
 /// Why telemetry could not be set up.

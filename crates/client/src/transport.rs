@@ -22,13 +22,14 @@ pub struct Client {
     tokens: TokenSource,
 }
 
-/// An HTTP client as Keyferry's callers want it: no redirects, no proxy, with time limits; `extra_ca` is a PEM
-/// certificate to trust beside the system's.
+/// An HTTP client as Keyferry's callers want it: no redirects, no proxy, with time limits, and connections given up before
+/// the server gives them up (its `http.idle_timeout_seconds`); `extra_ca` is a PEM certificate to trust beside the system's.
 pub fn http_client(extra_ca: Option<&[u8]>) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(Duration::from_secs(5))
+        .pool_idle_timeout(POOL_IDLE)
         .timeout(Duration::from_secs(90));
     if let Some(pem) = extra_ca {
         builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem)?);
@@ -129,3 +130,6 @@ async fn refusal(answer: Response) -> Error {
         Err(_) => Error::Unexpected("a failure that is no problem+json"),
     }
 }
+
+/// How long an idle connection is kept: half as long as the server keeps it, so that a request never meets its end.
+const POOL_IDLE: Duration = Duration::from_mins(1);

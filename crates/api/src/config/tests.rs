@@ -81,9 +81,20 @@ fn a_wrong_field_is_named_by_its_path() {
             "http.max_concurrent_requests: must not be 0",
         ),
         (
-            "[http]\nbody_budget_bytes = 1",
+            // Twice the longest octet stream, but not its envelope.
+            "[http]\nbody_budget_bytes = 134250496",
             ("", ""),
             "http.body_budget_bytes: must be at least",
+        ),
+        (
+            "[http]\nmax_connections = 0",
+            ("", ""),
+            "http.max_connections: must not be 0",
+        ),
+        (
+            "[http]\nidle_timeout_seconds = 60",
+            ("", ""),
+            "http.idle_timeout_seconds: must be longer than http.request_timeout_seconds",
         ),
         (
             "",

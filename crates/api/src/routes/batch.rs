@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::response::Response;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesOrdered};
 use keyferry_crypto::secret::SecretBytes;
 use keyferry_registry::tenant::Tenant;
 use serde::{
@@ -16,6 +16,7 @@ use super::Operation;
 use crate::{
     app::App,
     body::JsonPayload,
+    budget::Charge,
     codec::{Answer, parse_item},
     problem::{Kind, Problem},
 };
@@ -44,16 +45,24 @@ pub(super) async fn batch<O: Operation>(
             format!("A batch has at most {MAX_ITEMS} items."),
         ));
     }
-    let work: Vec<_> = items.into_iter().map(|item| one::<O>(app, tenant, item)).collect();
-    let results: Vec<_> = stream::iter(work).buffered(app.batch_concurrency()).collect().await;
-    Ok(super::json(document(&results)))
+    let charge = payload.charge_more(app.body_limits(), items.len() * PER_ITEM)?;
+    let mut items = items.into_iter();
+    let mut results = Vec::with_capacity(items.len());
+    let mut under_way = FuturesOrdered::new();
+    loop {
+        let begun = items.by_ref().take(app.batch_concurrency() - under_way.len());
+        under_way.extend(begun.map(|item| one::<O>(app, tenant, item, &charge)));
+        let Some(result) = under_way.next().await else { break };
+        results.push(result);
+    }
+    Ok(super::json(document(&results), &charge))
 }
 
-async fn one<O: Operation>(app: &App, tenant: &Tenant, item: &RawValue) -> Result<Answer, Problem> {
+async fn one<O: Operation>(app: &App, tenant: &Tenant, item: &RawValue, charge: &Charge) -> Result<Answer, Problem> {
     // A thousand items whose keys are cached would otherwise keep a thread to themselves.
     tokio::task::consume_budget().await;
     let request = parse_item(item.get())?;
-    O::run(app, tenant, request).await
+    O::run(app, tenant, request, charge).await
 }
 
 fn document(results: &[Result<Answer, Problem>]) -> SecretBytes {
@@ -102,11 +111,14 @@ impl<'de> Visitor<'de> for ItemsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let mut items = Vec::new();
+        let (mut items, mut seen) = (Vec::new(), 0);
         while let Some(item) = sequence.next_element()? {
-            items.push(item);
-            if items.len() > 50 * MAX_ITEMS {
-                return Err(A::Error::invalid_length(items.len(), &self));
+            seen += 1;
+            if seen > 50 * MAX_ITEMS {
+                return Err(A::Error::invalid_length(seen, &self));
+            }
+            if items.len() <= MAX_ITEMS {
+                items.push(item);
             }
         }
         Ok(items)
@@ -115,5 +127,8 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 
 /// The most items in a batch.
 pub(super) const MAX_ITEMS: usize = 1000;
+/// What an item's answer takes in memory beside what its own length tells: most where a key of 1024 bytes is generated from a
+/// few bytes of request, and held as it is, sealed, and as text of both.
+const PER_ITEM: usize = 8 << 10;
 /// Braces, a name and a comma.
 const FRAME: usize = 32;

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     app::App,
     body::{JsonPayload, Media, Payload},
+    budget::Charge,
     codec::{Answer, ContextMap, Encoded},
     heavy,
     problem::Problem,
@@ -39,10 +40,10 @@ struct Decrypt;
 impl Operation for Decrypt {
     type Request<'a> = DecryptRequest<'a>;
 
-    async fn run(app: &App, tenant: &Tenant, request: DecryptRequest<'_>) -> Result<Answer, Problem> {
+    async fn run(app: &App, tenant: &Tenant, request: DecryptRequest<'_>, charge: &Charge) -> Result<Answer, Problem> {
         let context = request.encryption_context.context()?;
         let ciphertext = request.ciphertext.secret("ciphertext")?;
-        let opened = heavy::open(app, tenant, Content::Data, context, ciphertext).await?;
+        let opened = heavy::open(app, tenant, Content::Data, context, ciphertext, charge).await?;
         Ok(Answer::opened("plaintext", opened))
     }
 }
@@ -73,13 +74,13 @@ pub(super) async fn decrypt(
     payload: Payload,
 ) -> Result<Response, Problem> {
     if payload.media() == Media::Json {
-        return super::once::<Decrypt>(&app, &tenant, payload.parse()?).await;
+        return super::once::<Decrypt>(&app, &tenant, &payload).await;
     }
     let context = super::header_context(&headers)?.context()?;
-    let (ciphertext, _admitted) = payload.into_bytes();
-    let opened = heavy::open(&app, &tenant, Content::Data, context, ciphertext).await;
+    let (ciphertext, charge) = payload.into_bytes();
+    let opened = heavy::open(&app, &tenant, Content::Data, context, ciphertext, &charge).await;
     let opened = opened.map_err(|problem| problem.concerning(tenant.keys.tenant))?;
-    Ok(super::octets(opened.plaintext, &opened.kek))
+    Ok(super::octets(opened.plaintext, &opened.kek, &charge))
 }
 
 /// Opens several pieces of data that the same tenant sealed.

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     app::App,
     body::{JsonPayload, Media, Payload},
+    budget::Charge,
     codec::{Answer, ContextMap, Encoded},
     heavy,
     problem::Problem,
@@ -39,10 +40,10 @@ struct Encrypt;
 impl Operation for Encrypt {
     type Request<'a> = EncryptRequest<'a>;
 
-    async fn run(app: &App, tenant: &Tenant, request: EncryptRequest<'_>) -> Result<Answer, Problem> {
+    async fn run(app: &App, tenant: &Tenant, request: EncryptRequest<'_>, charge: &Charge) -> Result<Answer, Problem> {
         let context = request.encryption_context.context()?;
         let plaintext = request.plaintext.secret("plaintext")?;
-        let sealed = heavy::seal(app, tenant, Content::Data, context, plaintext).await?;
+        let sealed = heavy::seal(app, tenant, Content::Data, context, plaintext, charge).await?;
         Ok(Answer::sealed("ciphertext", sealed))
     }
 }
@@ -72,13 +73,13 @@ pub(super) async fn encrypt(
     payload: Payload,
 ) -> Result<Response, Problem> {
     if payload.media() == Media::Json {
-        return super::once::<Encrypt>(&app, &tenant, payload.parse()?).await;
+        return super::once::<Encrypt>(&app, &tenant, &payload).await;
     }
     let context = super::header_context(&headers)?.context()?;
-    let (plaintext, _admitted) = payload.into_bytes();
-    let sealed = heavy::seal(&app, &tenant, Content::Data, context, plaintext).await;
+    let (plaintext, charge) = payload.into_bytes();
+    let sealed = heavy::seal(&app, &tenant, Content::Data, context, plaintext, &charge).await;
     let sealed = sealed.map_err(|problem| problem.concerning(tenant.keys.tenant))?;
-    Ok(super::octets(SecretBytes::new(sealed.envelope), &sealed.kek))
+    Ok(super::octets(SecretBytes::new(sealed.envelope), &sealed.kek, &charge))
 }
 
 /// Encrypts several pieces of data for a tenant.

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     app::App,
     body::JsonPayload,
+    budget::Charge,
     codec::{Answer, ContextMap},
     problem::{Kind, Problem},
     tenant::{ActiveTenant, ToSeal},
@@ -42,7 +43,7 @@ struct GenerateDataKey;
 impl Operation for GenerateDataKey {
     type Request<'a> = GenerateDataKeyRequest;
 
-    async fn run(app: &App, tenant: &Tenant, request: GenerateDataKeyRequest) -> Result<Answer, Problem> {
+    async fn run(app: &App, tenant: &Tenant, request: GenerateDataKeyRequest, _: &Charge) -> Result<Answer, Problem> {
         let context = request.encryption_context.context()?;
         if !(1..=MAX_KEY_LEN).contains(&request.length) {
             return Err(Problem::because(
@@ -78,7 +79,7 @@ pub(super) async fn generate_data_key(
     ActiveTenant { tenant, .. }: ActiveTenant<ToSeal>,
     payload: JsonPayload,
 ) -> Result<Response, Problem> {
-    super::once::<GenerateDataKey>(&app, &tenant, payload.parse()?).await
+    super::once::<GenerateDataKey>(&app, &tenant, &payload).await
 }
 
 /// Makes several new keys, and wraps each for a tenant.

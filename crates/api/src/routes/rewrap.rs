@@ -12,6 +12,7 @@ use super::{
 use crate::{
     app::App,
     body::JsonPayload,
+    budget::Charge,
     codec::{Answer, Encoded},
     problem::{Kind, Problem},
     tenant::{ActiveTenant, ToRewrap},
@@ -36,7 +37,7 @@ struct Rewrap;
 impl Operation for Rewrap {
     type Request<'a> = RewrapRequest<'a>;
 
-    async fn run(app: &App, tenant: &Tenant, request: RewrapRequest<'_>) -> Result<Answer, Problem> {
+    async fn run(app: &App, tenant: &Tenant, request: RewrapRequest<'_>, _: &Charge) -> Result<Answer, Problem> {
         let (field, envelope) = match (request.wrapped_key, request.ciphertext) {
             (Some(wrapped_key), None) => ("wrapped_key", wrapped_key),
             (None, Some(ciphertext)) => ("ciphertext", ciphertext),
@@ -61,7 +62,7 @@ pub(super) async fn rewrap(
     ActiveTenant { tenant, .. }: ActiveTenant<ToRewrap>,
     payload: JsonPayload,
 ) -> Result<Response, Problem> {
-    super::once::<Rewrap>(&app, &tenant, payload.parse()?).await
+    super::once::<Rewrap>(&app, &tenant, &payload).await
 }
 
 /// Brings several envelopes under the newest version of the tenant's key.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     app::App,
     body::JsonPayload,
+    budget::Charge,
     codec::{Answer, ContextMap, Encoded},
     problem::Problem,
     tenant::{ActiveTenant, ToOpen},
@@ -37,7 +38,7 @@ struct Unwrap;
 impl Operation for Unwrap {
     type Request<'a> = UnwrapRequest<'a>;
 
-    async fn run(app: &App, tenant: &Tenant, request: UnwrapRequest<'_>) -> Result<Answer, Problem> {
+    async fn run(app: &App, tenant: &Tenant, request: UnwrapRequest<'_>, _: &Charge) -> Result<Answer, Problem> {
         let context = request.encryption_context.context()?;
         let envelope = request.wrapped_key.bytes("wrapped_key")?;
         let opened = app
@@ -62,7 +63,7 @@ pub(super) async fn unwrap(
     ActiveTenant { tenant, .. }: ActiveTenant<ToOpen>,
     payload: JsonPayload,
 ) -> Result<Response, Problem> {
-    super::once::<Unwrap>(&app, &tenant, payload.parse()?).await
+    super::once::<Unwrap>(&app, &tenant, &payload).await
 }
 
 /// Unwraps several keys that were wrapped for the same tenant.

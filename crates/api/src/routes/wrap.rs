@@ -13,6 +13,7 @@ use super::{
 use crate::{
     app::App,
     body::JsonPayload,
+    budget::Charge,
     codec::{Answer, ContextMap, Encoded},
     problem::{Kind, Problem},
     tenant::{ActiveTenant, ToSeal},
@@ -37,7 +38,7 @@ struct Wrap;
 impl Operation for Wrap {
     type Request<'a> = WrapRequest<'a>;
 
-    async fn run(app: &App, tenant: &Tenant, request: WrapRequest<'_>) -> Result<Answer, Problem> {
+    async fn run(app: &App, tenant: &Tenant, request: WrapRequest<'_>, _: &Charge) -> Result<Answer, Problem> {
         let context = request.encryption_context.context()?;
         let key = request.key.secret("key")?;
         if key.is_empty() || key.len() > MAX_KEY_LEN {
@@ -68,7 +69,7 @@ pub(super) async fn wrap(
     ActiveTenant { tenant, .. }: ActiveTenant<ToSeal>,
     payload: JsonPayload,
 ) -> Result<Response, Problem> {
-    super::once::<Wrap>(&app, &tenant, payload.parse()?).await
+    super::once::<Wrap>(&app, &tenant, &payload).await
 }
 
 /// Wraps several keys for a tenant.

@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{net::TcpSocket, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::StartError;
+use super::{StartError, connection::ConnectionLimits};
 use crate::config::{HttpConfig, TlsConfig};
 
 /// A bound socket, not yet served.
@@ -22,6 +22,7 @@ pub(super) struct Listener {
     socket: tokio::net::TcpListener,
     tls: Option<(RustlsConfig, TlsConfig)>,
     header_timeout: Duration,
+    idle_timeout: Duration,
 }
 
 impl Listener {
@@ -46,6 +47,7 @@ impl Listener {
             socket,
             tls: None,
             header_timeout: config.header_timeout,
+            idle_timeout: config.idle_timeout,
         })
     }
 
@@ -54,9 +56,13 @@ impl Listener {
     }
 
     /// Serves `router` in a task of its own until `servers` is told to stop.
+    ///
+    /// A connection's first head must arrive within the header timeout. For a later one the library counts from the answer
+    /// before it, so it may take the idle time more: a caller who sends slowly gains nothing over one who sends nothing.
     pub(super) fn serve(
         self,
         router: Router,
+        limits: ConnectionLimits,
         servers: &Control,
         listeners: &mut JoinSet<&'static str>,
         background: &mut JoinSet<&'static str>,
@@ -68,20 +74,19 @@ impl Listener {
             .accept_error_handler(|_, error| tracing::debug!(%error, "a connection was not accepted"));
         let http = server.http_builder();
         http.http1()
-            .header_read_timeout(self.header_timeout)
+            .header_read_timeout(self.idle_timeout + self.header_timeout)
             .max_buf_size(MAX_HEAD);
         http.http2()
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(MAX_HEADERS)
-            .keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE);
+            .max_header_list_size(MAX_HEADERS);
         let service = router.into_make_service();
         match self.tls {
             None => {
-                listeners.spawn(async move { ended(server.acceptor(NoDelayAcceptor::new()).serve(service).await) });
+                let acceptor = limits.on(NoDelayAcceptor::new());
+                listeners.spawn(async move { ended(server.acceptor(acceptor).serve(service).await) });
             }
             Some((tls, files)) => {
-                let acceptor = RustlsAcceptor::new(tls.clone()).acceptor(NoDelayAcceptor::new());
+                let acceptor = limits.on(RustlsAcceptor::new(tls.clone()).acceptor(NoDelayAcceptor::new()));
                 listeners.spawn(async move { ended(server.acceptor(acceptor).serve(service).await) });
                 let cancel = cancel.clone();
                 background.spawn(async move {
@@ -152,6 +157,4 @@ const MAX_HEAD: usize = 128 << 10;
 const MAX_HEADERS: u32 = 64 << 10;
 /// Concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
-/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const RELOAD_EVERY: Duration = Duration::from_mins(1);

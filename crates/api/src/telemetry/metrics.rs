@@ -1,6 +1,8 @@
 //! Counters and durations, for a Prometheus scrape and, where configured, over OTLP.
 //!
-//! What happens on every request is counted in atomics that exist from the start; exporters read them when they come.
+//! What happens on every request is counted in atomics that exist from the start, and exporters read them when they come;
+//! except for its duration. The library has no histogram that is only read, so each is recorded when it is known, under
+//! labels that exist from the start: a lock, shared with whoever else records, and a look into a table.
 
 use std::{
     sync::{
@@ -25,6 +27,7 @@ use prometheus::TextEncoder;
 
 use super::{Operation, TelemetryError, resource};
 use crate::{
+    budget::{Budget, BudgetStats},
     caller::{Callers, TokenStats},
     config::TelemetryConfig,
     problem::Kind,
@@ -36,6 +39,13 @@ pub struct Metrics {
     scraped: prometheus::Registry,
     durations: Vec<[BoundHistogram<f64>; Outcome::ALL.len()]>,
     problems: Arc<Vec<AtomicU64>>,
+}
+
+/// The connections of all listeners.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionStats {
+    pub(crate) open: u64,
+    pub(crate) refused: u64,
 }
 
 /// How a request ended.
@@ -129,6 +139,20 @@ impl Metrics {
         for reading in REGISTRY {
             let registry = Arc::clone(registry);
             self.observe(reading, move || registry.stats());
+        }
+    }
+
+    /// Reports what bodies and answers take.
+    pub(crate) fn observe_budget(&self, budget: &Budget) {
+        for reading in BUDGET {
+            self.observe(reading, budget.stats());
+        }
+    }
+
+    /// Reports how many connections there are.
+    pub(crate) fn observe_connections(&self, stats: impl Fn() -> ConnectionStats + Clone + Send + Sync + 'static) {
+        for reading in CONNECTIONS {
+            self.observe(reading, stats.clone());
         }
     }
 
@@ -276,6 +300,15 @@ readings! { SEALER: SealerStats {
     Counter "keyferry.evictions" "Times that keys were evicted" |s| Some(s.evictions);
     Gauge "keyferry.cache.data_keys" "Unwrapped data keys in the cache" |s| Some(s.cached_data_keys);
     Gauge "keyferry.leases" "Tenants with a lease" |s| Some(s.leases);
+} }
+
+readings! { BUDGET: BudgetStats {
+    Gauge "keyferry.budget.taken_bytes" "What large bodies, batches and their answers are charged" |s| Some(s.taken);
+} }
+
+readings! { CONNECTIONS: ConnectionStats {
+    Gauge "keyferry.connections" "Open connections" |s| Some(s.open);
+    Counter "keyferry.connections.refused" "Connections closed at once, being too many" |s| Some(s.refused);
 } }
 
 readings! { TOKENS: TokenStats {

@@ -108,8 +108,10 @@ async fn a_batch_has_at_most_a_thousand_items() {
     let of = |len| json!({"items": vec![json!({"plaintext": "QQ"}); len]});
     let most = world.does("acme/encrypt/batch", &of(1000)).await.with(200);
     assert_eq!(most["results"].as_array().unwrap().len(), 1000);
-    let refused = world.does("acme/encrypt/batch", &of(1001)).await;
-    refused.problem(400, "batch-too-large");
+    for len in [1001, 50_000] {
+        let refused = world.does("acme/encrypt/batch", &of(len)).await;
+        refused.problem(400, "batch-too-large");
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use http::Method;
-use keyferry_api::config::HttpConfig;
-use keyferry_crypto::vault::VaultCause;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -16,7 +14,7 @@ use crate::{
 const OCTETS: &str = "application/octet-stream";
 
 /// Encrypts on a task of its own, and waits until the vault has been asked.
-async fn encrypt_while_the_vault_hangs(world: &World, len: usize) -> JoinHandle<Reply> {
+pub(crate) async fn encrypt_while_the_vault_hangs(world: &World, len: usize) -> JoinHandle<Reply> {
     world.vault.hangs();
     let before = world.vault.calls();
     let request = world
@@ -28,7 +26,7 @@ async fn encrypt_while_the_vault_hangs(world: &World, len: usize) -> JoinHandle<
     under_way
 }
 
-async fn encrypt(world: &World, len: usize) -> Reply {
+pub(crate) async fn encrypt(world: &World, len: usize) -> Reply {
     Reply::to(
         world
             .data("globex/encrypt")
@@ -112,40 +110,4 @@ async fn without_its_database_a_replica_that_knows_nobody_serves_nobody() {
     let ready = Reply::to(world.ops("/readyz")).await.with(503);
     assert_eq!((&ready["ready"], &ready["registry"]), (&json!(false), &json!(false)));
     assert_eq!(Reply::to(world.ops("/healthz")).await.status, 200);
-}
-
-fn small_budget(http: &mut HttpConfig) {
-    http.body_budget_bytes = 300_000;
-}
-
-#[tokio::test]
-async fn large_bodies_share_a_budget_of_memory() {
-    let world = World::with(small_budget).await;
-    let under_way = encrypt_while_the_vault_hangs(&world, 200_000).await;
-    let refused = encrypt(&world, 200_000).await;
-    assert_eq!(refused.problem(503, "body-budget-exhausted")["fault"], "service");
-    assert_eq!(refused.header("retry-after"), "1");
-    world.vault.goes_on();
-    assert_eq!(encrypt(&world, 1000).await.status, 200, "small bodies are free");
-    assert_eq!(under_way.await.unwrap().status, 200);
-    assert_eq!(encrypt(&world, 200_000).await.status, 200, "the memory was given back");
-}
-
-#[tokio::test]
-async fn a_body_of_unknown_length_pays_for_its_memory_too() {
-    let world = World::with(small_budget).await;
-    let pieces = (0..10).map(|_| Ok::<_, std::io::Error>(vec![7; 50_000]));
-    let streamed = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
-    let request = world.data("acme/encrypt").header("content-type", OCTETS).body(streamed);
-    Reply::to(request).await.problem(503, "body-budget-exhausted");
-    assert_eq!(encrypt(&world, 200_000).await.status, 200, "the memory was given back");
-}
-
-#[tokio::test]
-async fn a_budget_is_given_back_by_requests_that_fail() {
-    let world = World::with(small_budget).await;
-    world.vault.fails(VaultCause::VaultFailed);
-    for _ in 0..5 {
-        encrypt(&world, 200_000).await.problem(503, "vault-failed");
-    }
 }

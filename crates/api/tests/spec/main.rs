@@ -5,14 +5,17 @@
 mod batches;
 mod bodies;
 mod callers;
+mod connections;
 mod contexts;
 mod description;
 mod envelopes;
 mod issuer;
 mod issuers;
+mod large;
 mod limits;
 mod listening;
 mod lists;
+mod memory;
 mod metrics;
 mod panics;
 mod paths;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{reply::Reply, world::World};
 
 /// The value of the one series of that name that has all these labels.
-async fn count(world: &World, name: &str, labels: &[(&str, &str)]) -> u64 {
+pub(crate) async fn count(world: &World, name: &str, labels: &[(&str, &str)]) -> u64 {
     let scrape = Reply::to(world.ops("/metrics")).await;
     assert_eq!(
         scrape.header("content-type"),
@@ -27,7 +27,7 @@ async fn count(world: &World, name: &str, labels: &[(&str, &str)]) -> u64 {
     }
 }
 
-async fn requests(world: &World, operation: &str, outcome: &str) -> u64 {
+pub(crate) async fn requests(world: &World, operation: &str, outcome: &str) -> u64 {
     let labels = [("operation", operation), ("outcome", outcome)];
     count(world, "keyferry_request_duration_seconds_count", &labels).await
 }
