@@ -48,8 +48,13 @@ async fn every_metric_is_explained_and_every_explained_metric_is_there() {
     data.encrypt(&Secret::from(b"payroll".to_vec()), &Context::new())
         .await
         .unwrap();
-    // A problem, so that problems are counted.
+    // A problem and a batch, so that they are counted.
     assert!(data.unwrap("!", &Context::new()).await.is_err());
+    let items = [serde_json::json!({"wrapped_key": "AA"})];
+    assert_eq!(
+        data.batch::<serde_json::Value>("unwrap", &items).await.unwrap().len(),
+        1
+    );
     let scraped = reqwest::get(keyferry.url("/metrics"))
         .await
         .unwrap()

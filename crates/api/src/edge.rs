@@ -2,6 +2,9 @@
 //! and the one place where a problem is written and a failure is logged.
 //!
 //! One layer does all of it, because each layer costs, on every request. A success writes no log line.
+//!
+//! A place is given back when the answer is made. What is not sent yet has none: a large answer stays charged instead
+//! ([`crate::budget`]), and small ones are as few as the connections that they wait on.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -23,6 +26,7 @@ use keyferry_crypto::vault::Fault;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+pub(crate) use self::items::Items;
 use self::request_id::RequestIds;
 use crate::{
     app::App,
@@ -31,6 +35,7 @@ use crate::{
     telemetry::{Metrics, Operation, Outcome, tracing_context},
 };
 
+mod items;
 mod request_id;
 
 /// What the edge keeps.
@@ -75,8 +80,22 @@ pub(crate) async fn handle(State(app): State<App>, request: Request, next: Next)
     let operation = Operation::of(request.method(), request.extensions().get().map(MatchedPath::as_str));
     let id = edge.ids.of(request.headers());
     let response = edge.answer(request, next, operation, &id).await;
-    let (mut response, outcome) = edge.finish(response, operation, &id);
+    let (response, outcome) = edge.finish(response, operation, &id);
     edge.metrics.count_request(operation, outcome, began.elapsed());
+    dressed(response, id)
+}
+
+/// Handles a request of a machine that runs Keyferry. It needs no place, so that it is answered when callers are not, and it
+/// may be answered with an error that is no problem: that this replica is not ready.
+pub(crate) async fn handle_machine(State(app): State<App>, request: Request, next: Next) -> Response {
+    let edge = app.edge();
+    let id = edge.ids.of(request.headers());
+    let (response, _) = edge.finish(next.run(request).await, Operation::Other, &id);
+    dressed(response, id)
+}
+
+/// The headers that every answer has.
+fn dressed(mut response: Response, id: HeaderValue) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id);
     // Whatever is answered may be a secret: it is for nobody to keep, and for no browser to interpret.
@@ -108,7 +127,7 @@ impl Edge {
             .catch_unwind()
             .instrument(span.clone());
         let response = match tokio::time::timeout(self.deadline, answer).await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => named(response),
             Ok(Err(_panic)) => Problem::new(Kind::Internal).into_response(),
             Err(_elapsed) => Problem::new(Kind::DeadlineExceeded)
                 .retry_after(SHORT_WAIT)
@@ -121,38 +140,51 @@ impl Edge {
         response
     }
 
-    /// Writes and logs the problem, if the answer is one.
+    /// Writes and logs the problem, if the answer is one, and the problems of a batch's items.
     fn finish(&self, mut response: Response, operation: Operation, id: &HeaderValue) -> (Response, Outcome) {
-        let problem = response
-            .extensions_mut()
-            .remove::<Problem>()
-            .or_else(|| unnamed(&response));
-        let Some(problem) = problem else {
-            return (response, Outcome::Ok);
-        };
-        let id = id.to_str().unwrap_or_default();
-        self.metrics.count_problem(problem.kind());
-        log(&problem, operation, id);
-        (problem.to_response(Some(id)), problem.kind().fault().into())
+        let request_id = id.to_str().unwrap_or_default();
+        let extensions = response.extensions_mut();
+        if let Some(problem) = extensions.remove::<Problem>() {
+            self.metrics.count_problems(problem.kind(), 1);
+            log(&problem, operation, request_id, None);
+            return (problem.to_response(Some(request_id)), problem.kind().fault().into());
+        }
+        if let Some(items) = extensions.remove::<Items>() {
+            self.note_items(&items, operation, request_id);
+        }
+        (response, Outcome::Ok)
+    }
+
+    fn note_items(&self, items: &Items, operation: Operation, request_id: &str) {
+        self.metrics.count_items(operation, Outcome::Ok, items.done);
+        for (problem, count) in &items.failed {
+            let kind = problem.kind();
+            self.metrics.count_items(operation, kind.fault().into(), *count);
+            self.metrics.count_problems(kind, *count);
+            log(problem, operation, request_id, Some(*count));
+        }
     }
 }
 
-/// An error that a handler did not make a problem of. (The `allow` header of a 405 is the router's, outside of here.)
-fn unnamed(response: &Response) -> Option<Problem> {
+/// Makes a problem of an error that a handler did not make one of. (The `allow` header of a 405 is the router's, outside of
+/// here.)
+fn named(response: Response) -> Response {
     let status = response.status();
     let kind = match status {
+        _ if response.extensions().get::<Problem>().is_some() => return response,
         StatusCode::NOT_FOUND => Kind::RouteNotFound,
         StatusCode::METHOD_NOT_ALLOWED => Kind::MethodNotAllowed,
         _ if status.is_client_error() => Kind::MalformedRequest,
         _ if status.is_server_error() => Kind::Internal,
-        _ => return None,
+        _ => return response,
     };
-    Some(Problem::new(kind))
+    Problem::new(kind).into_response()
 }
 
-/// A failure is logged once, here: ours loudest, a caller's only if somebody looks.
-fn log(problem: &Problem, operation: Operation, request_id: &str) {
-    let kind = problem.kind();
+/// A failure is logged once, here: ours loudest, a caller's only if somebody looks. Of a batch's items, those that failed for
+/// the same reason are logged together.
+fn log(problem: &Problem, operation: Operation, request_id: &str, items: Option<u64>) {
+    let (kind, cause) = (problem.kind(), problem.cause());
     let tenant = problem.tenant().map(tracing::field::display);
     let upstream = problem.upstream();
     let upstream_code = upstream.and_then(|said| said.code.as_deref());
@@ -164,7 +196,9 @@ fn log(problem: &Problem, operation: Operation, request_id: &str) {
                 problem,
                 operation,
                 request_id,
+                items,
                 tenant,
+                cause,
                 upstream_code,
                 upstream_request_id,
                 "request failed"

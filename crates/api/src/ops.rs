@@ -5,7 +5,10 @@ use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use crate::app::App;
+use crate::{
+    app::App,
+    problem::{Kind, Problem},
+};
 
 /// The routes.
 pub(crate) fn router() -> Router<App> {
@@ -13,6 +16,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed))
 }
 
 /// Whether requests should come here, and if not, why.

@@ -32,6 +32,7 @@ struct Particulars {
     upstream: Option<Evidence>,
     errors: Vec<FieldError>,
     tenant: Option<TenantId>,
+    cause: Option<String>,
 }
 
 /// A field that was refused.
@@ -59,6 +60,7 @@ impl Problem {
             upstream: None,
             errors: Vec::new(),
             tenant: None,
+            cause: None,
         }))
     }
 
@@ -92,6 +94,11 @@ impl Problem {
     /// Whom it concerned, if that was known.
     pub(crate) fn tenant(&self) -> Option<TenantId> {
         self.0.tenant
+    }
+
+    /// What was behind it. For the log; it may hold a database's own words.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
     }
 
     /// What the other side said.
@@ -222,16 +229,15 @@ impl From<VaultError> for Problem {
 
 impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
-        match &error {
-            RegistryError::Unavailable(cause) => tracing::warn!(%cause, "the registry's database does not answer"),
-            RegistryError::NotMigrated(cause) => {
-                tracing::error!(%cause, "the registry's database has not this version's schema: run `keyferry migrate`");
+        let cause = match &error {
+            RegistryError::Unavailable(source) | RegistryError::NotMigrated(source) => format!("{error}: {source}"),
+            RegistryError::Migration(source) => format!("{error}: {source}"),
+            RegistryError::Corrupt(what) => format!("{error}: {what}"),
+            RegistryError::Conflict | RegistryError::SlugTaken | RegistryError::IdempotencyMismatch => {
+                error.to_string()
             }
-            RegistryError::Migration(cause) => tracing::error!(%cause, "the registry cannot be migrated"),
-            RegistryError::Corrupt(what) => tracing::error!(what, "the registry holds a row that is no tenant"),
-            RegistryError::Conflict | RegistryError::SlugTaken | RegistryError::IdempotencyMismatch => {}
-        }
-        match error {
+        };
+        let mut problem = match error {
             RegistryError::Unavailable(_) | RegistryError::NotMigrated(_) => {
                 Self::new(Kind::RegistryUnavailable).retry_after(SHORT_WAIT)
             }
@@ -239,7 +245,9 @@ impl From<RegistryError> for Problem {
             RegistryError::SlugTaken => Self::new(Kind::SlugTaken),
             RegistryError::IdempotencyMismatch => Self::new(Kind::IdempotencyKeyReused),
             RegistryError::Corrupt(_) | RegistryError::Migration(_) => Self::new(Kind::RegistryCorrupt),
-        }
+        };
+        problem.0.cause = Some(cause);
+        problem
     }
 }
 

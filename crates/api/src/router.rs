@@ -14,12 +14,27 @@ pub fn api(app: &App) -> Router {
     routes
         .merge(openapi::router(&description))
         // Said here, since of two routers without a fallback the one that is merged last gives its own, which has no edge.
-        .fallback(async || Problem::new(Kind::RouteNotFound))
+        .fallback(nowhere)
         .layer(from_fn_with_state(app.clone(), edge::handle))
         .with_state(app.clone())
 }
 
-/// What machines ask for.
+/// The same, and what machines ask for.
+pub fn all(app: &App) -> Router {
+    api(app).merge(for_machines(ops::router(), app))
+}
+
+/// What machines ask for, and nothing else.
 pub fn ops(app: &App) -> Router {
-    ops::router().with_state(app.clone())
+    for_machines(ops::router().fallback(nowhere), app)
+}
+
+fn for_machines(routes: Router<App>, app: &App) -> Router {
+    routes
+        .layer(from_fn_with_state(app.clone(), edge::handle_machine))
+        .with_state(app.clone())
+}
+
+async fn nowhere() -> Problem {
+    Problem::new(Kind::RouteNotFound)
 }

@@ -125,7 +125,7 @@ impl Service {
         watch_answers(&mut background, &cancel, &app);
         let main = match http.ops_listen {
             Some(_) => router::api(&app),
-            None => router::api(&app).merge(router::ops(&app)),
+            None => router::all(&app),
         };
         let listener = Listener::bind(http.listen, http).await?;
         let addr = listener.addr();

@@ -18,6 +18,7 @@ use crate::{
     body::JsonPayload,
     budget::Charge,
     codec::{Answer, parse_item},
+    edge,
     problem::{Kind, Problem},
 };
 
@@ -55,14 +56,17 @@ pub(super) async fn batch<O: Operation>(
         let Some(result) = under_way.next().await else { break };
         results.push(result);
     }
-    Ok(super::json(document(&results), &charge))
+    let mut response = super::json(document(&results), &charge);
+    response.extensions_mut().insert(edge::Items::of(&results));
+    Ok(response)
 }
 
 async fn one<O: Operation>(app: &App, tenant: &Tenant, item: &RawValue, charge: &Charge) -> Result<Answer, Problem> {
     // A thousand items whose keys are cached would otherwise keep a thread to themselves.
     tokio::task::consume_budget().await;
     let request = parse_item(item.get())?;
-    O::run(app, tenant, request, charge).await
+    let answer = O::run(app, tenant, request, charge).await;
+    answer.map_err(|problem| problem.concerning(tenant.keys.tenant))
 }
 
 fn document(results: &[Result<Answer, Problem>]) -> SecretBytes {

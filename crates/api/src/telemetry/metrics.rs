@@ -1,8 +1,7 @@
 //! Counters and durations, for a Prometheus scrape and, where configured, over OTLP.
 //!
 //! What happens on every request is counted in atomics that exist from the start, and exporters read them when they come;
-//! except for its duration. The library has no histogram that is only read, so each is recorded when it is known, under
-//! labels that exist from the start: a lock, shared with whoever else records, and a look into a table.
+//! its duration goes into a histogram that was bound to its labels at the start.
 
 use std::{
     sync::{
@@ -19,7 +18,7 @@ use keyferry_crypto::{
 use keyferry_registry::{Registry, RegistryStats};
 use opentelemetry::{
     KeyValue,
-    metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter, MeterProvider},
+    metrics::{AsyncInstrument, BoundHistogram, Meter, MeterProvider},
 };
 use opentelemetry_otlp::{MetricExporter, WithExportConfig};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -37,9 +36,17 @@ use crate::{
 pub struct Metrics {
     provider: SdkMeterProvider,
     scraped: prometheus::Registry,
-    durations: Vec<[BoundHistogram<f64>; Outcome::ALL.len()]>,
+    durations: Durations,
     problems: Arc<Vec<AtomicU64>>,
+    items: Arc<Items>,
 }
+
+/// For each operation and outcome, the histogram of its durations, bound to its labels: none is looked up on a request.
+type Durations = Vec<[BoundHistogram<f64>; Outcome::ALL.len()]>;
+/// For each operation and outcome, how it is labelled.
+type Labels = Vec<[[KeyValue; 2]; Outcome::ALL.len()]>;
+/// For each operation and outcome, how many items of batches ended so.
+type Items = Vec<[AtomicU64; Outcome::ALL.len()]>;
 
 /// The connections of all listeners.
 #[derive(Clone, Copy, Debug)]
@@ -110,11 +117,17 @@ impl Metrics {
         let meter = provider.meter("keyferry");
         let problems: Arc<Vec<AtomicU64>> = Arc::new(Kind::ALL.iter().map(|_| AtomicU64::new(0)).collect());
         observe_problems(&meter, Arc::clone(&problems));
+        let (labels, items) = (
+            labels(),
+            Arc::new(Operation::ALL.iter().map(|_| Default::default()).collect()),
+        );
+        observe_items(&meter, labels.clone(), Arc::clone(&items));
         Ok(Self {
-            durations: by_label(&durations(&meter)),
+            durations: durations(&meter, &labels),
             provider,
             scraped,
             problems,
+            items,
         })
     }
 
@@ -197,9 +210,19 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn count_problem(&self, kind: Kind) {
+    pub(crate) fn count_problems(&self, kind: Kind, number: u64) {
         if let Some(count) = self.problems.get(kind as usize) {
-            count.fetch_add(1, Relaxed);
+            count.fetch_add(number, Relaxed);
+        }
+    }
+
+    pub(crate) fn count_items(&self, operation: Operation, outcome: Outcome, number: u64) {
+        if let Some(count) = self
+            .items
+            .get(operation as usize)
+            .and_then(|row| row.get(outcome as usize))
+        {
+            count.fetch_add(number, Relaxed);
         }
     }
 
@@ -224,22 +247,25 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-fn durations(meter: &Meter) -> Histogram<f64> {
-    meter
+fn durations(meter: &Meter, labels: &Labels) -> Durations {
+    let durations = meter
         .f64_histogram("keyferry.request.duration")
         .with_unit("s")
         .with_description("How long requests took, by operation and outcome")
         .with_boundaries(BOUNDARIES.to_vec())
-        .build()
+        .build();
+    labels
+        .iter()
+        .map(|row| row.each_ref().map(|labels| durations.bind(labels)))
+        .collect()
 }
 
-/// One histogram for each pair of labels, found before the first request: none is looked up while one is answered.
-fn by_label(durations: &Histogram<f64>) -> Vec<[BoundHistogram<f64>; Outcome::ALL.len()]> {
+fn labels() -> Labels {
     let of = |operation: Operation, outcome: Outcome| {
-        durations.bind(&[
+        [
             KeyValue::new("operation", operation.name()),
             KeyValue::new("outcome", outcome.name()),
-        ])
+        ]
     };
     Operation::ALL
         .iter()
@@ -257,6 +283,22 @@ fn observe_problems(meter: &Meter, problems: Arc<Vec<AtomicU64>>) {
             let count = count.load(Relaxed);
             if count > 0 {
                 observer.observe(count, &[KeyValue::new("type", kind.slug())]);
+            }
+        }
+    };
+    counter.with_callback(callback).build();
+}
+
+/// The items of batches, by operation and outcome.
+fn observe_items(meter: &Meter, labels: Labels, items: Arc<Items>) {
+    let counter = meter
+        .u64_observable_counter("keyferry.batch.items")
+        .with_description("Items of batches, by operation and outcome");
+    let callback = move |observer: &dyn AsyncInstrument<u64>| {
+        for (labels, count) in labels.as_flattened().iter().zip(items.as_flattened()) {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                observer.observe(count, labels);
             }
         }
     };

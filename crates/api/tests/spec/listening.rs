@@ -67,8 +67,8 @@ async fn machines_ask_at_an_address_of_their_own_if_it_is_given() {
             .problem(404, "route-not-found");
         assert_eq!(Reply::to(world.ops(path)).await.status, 200);
     }
-    for path in ["/v1/admin/tenants", "/openapi.json", "/docs/"] {
-        assert_eq!(Reply::to(world.ops(path)).await.status, 404);
+    for path in ["/v1/admin/tenants", "/openapi.json", "/docs/", "/"] {
+        Reply::to(world.ops(path)).await.problem(404, "route-not-found");
     }
 }
 
@@ -77,6 +77,22 @@ async fn machines_ask_at_the_same_address_if_none_is_given() {
     let world = World::new().await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(Reply::to(world.call(Method::GET, path)).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_asks_wrongly_is_told_so_as_anyone_is() {
+    for apart in [true, false] {
+        let world = World::with(|http| http.ops_listen = apart.then(|| "127.0.0.1:0".parse().unwrap())).await;
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            let refused = Reply::to(world.posts_to_ops(path).header("x-request-id", "machine-7")).await;
+            let problem = refused.problem(405, "method-not-allowed");
+            assert_eq!(
+                (&problem["request_id"], refused.header("allow")),
+                (&json!("machine-7"), "GET,HEAD")
+            );
+            assert!(!Reply::to(world.ops(path)).await.header("x-request-id").is_empty());
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod large;
 mod limits;
 mod listening;
 mod lists;
+mod logs;
 mod memory;
 mod metrics;
 mod panics;

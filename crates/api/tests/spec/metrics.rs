@@ -4,7 +4,10 @@ use http::Method;
 use keyferry_crypto::vault::VaultCause;
 use serde_json::json;
 
-use crate::{reply::Reply, world::World};
+use crate::{
+    reply::Reply,
+    world::{DATA, World},
+};
 
 /// The value of the one series of that name that has all these labels.
 pub(crate) async fn count(world: &World, name: &str, labels: &[(&str, &str)]) -> u64 {
@@ -131,4 +134,64 @@ async fn the_counters_name_no_tenant_and_no_caller() {
     for private in ["acme", "nobody", "shared.vault", &application] {
         assert!(!scrape.text().contains(private), "{private}");
     }
+}
+
+#[tokio::test]
+async fn a_batchs_items_are_counted_by_outcome_and_their_problems_by_type() {
+    let world = World::new().await;
+    let wrapped_key = world.wrapped_key("acme").await;
+    let (good, bad) = (json!({ "wrapped_key": wrapped_key }), json!({"wrapped_key": "AA"}));
+    world
+        .does("acme/unwrap/batch", &json!({"items": [good, bad, bad, good, 7, good]}))
+        .await
+        .with(200);
+    world.register("uncached", json!({"cache_ttl_seconds": 0})).await;
+    let uncached = json!({"wrapped_key": world.wrapped_key("uncached").await});
+    world.vault.fails(VaultCause::KeyDisabled);
+    world
+        .does("uncached/unwrap/batch", &json!({"items": [uncached, uncached]}))
+        .await
+        .with(200);
+    for (outcome, expected) in [("ok", 3), ("caller", 3), ("customer", 2), ("service", 0)] {
+        let labels = [("operation", "unwrap-batch"), ("outcome", outcome)];
+        assert_eq!(
+            count(&world, "keyferry_batch_items_total", &labels).await,
+            expected,
+            "{outcome}"
+        );
+    }
+    for (slug, expected) in [("envelope-malformed", 2), ("malformed-request", 1), ("key-disabled", 2)] {
+        let counted = count(&world, "keyferry_problems_total", &[("type", slug)]).await;
+        assert_eq!(counted, expected, "{slug}");
+    }
+    assert_eq!(
+        requests(&world, "unwrap-batch", "ok").await,
+        2,
+        "the batches themselves were answered"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_verified_once_and_then_recalled() {
+    let world = World::new().await;
+    let token = world.issuer.token(&DATA);
+    let counted = async || {
+        let name = |what| format!("keyferry_tokens_{what}_total");
+        let [verified, recalled, refused] = ["verified", "recalled", "refused"].map(name);
+        (
+            count(&world, &verified, &[]).await,
+            count(&world, &recalled, &[]).await,
+            count(&world, &refused, &[]).await,
+        )
+    };
+    world.ask_with(&token).await.with(200);
+    assert_eq!(counted().await, (1, 0, 0));
+    for _ in 0..3 {
+        world.ask_with(&token).await.with(200);
+    }
+    assert_eq!(counted().await, (1, 3, 0));
+    for _ in 0..2 {
+        world.ask_with(&format!("{token}x")).await.problem(401, "token-invalid");
+    }
+    assert_eq!(counted().await, (1, 3, 2));
 }

@@ -136,6 +136,11 @@ impl World {
         self.http.get(format!("http://{}{path}", self.ops_addr))
     }
 
+    /// A request that machines do not make.
+    pub(crate) fn posts_to_ops(&self, path: &str) -> RequestBuilder {
+        self.http.post(format!("http://{}{path}", self.ops_addr))
+    }
+
     /// A request of a data plane's caller with every role there.
     pub(crate) fn data(&self, path: &str) -> RequestBuilder {
         self.call(Method::POST, &format!("/v1/tenants/{path}"))
