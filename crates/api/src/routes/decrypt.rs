@@ -57,15 +57,20 @@ impl Operation for Decrypt {
     post,
     path = "/v1/tenants/{tenant}/decrypt",
     tag = "data",
-    params(("tenant" = String, Path, description = "The tenant's slug")),
+    params(
+        ("tenant" = String, Path, description = "The tenant's slug"),
+        ("keyferry-encryption-context" = Option<String>, Header, description = "With an octet stream: the encryption context, base64url (without padding) of its JSON map"),
+    ),
     request_body(content(
         (DecryptRequest<'static> = "application/json"),
         (Vec<u8> = "application/octet-stream"),
     )),
-    responses((status = 200, description = "Decrypted", content(
-        (PlaintextAnswer = "application/json"),
-        (Vec<u8> = "application/octet-stream"),
-    ))),
+    responses((
+        status = 200,
+        description = "Decrypted",
+        content((PlaintextAnswer = "application/json"), (Vec<u8> = "application/octet-stream")),
+        headers(("keyferry-key-id" = Option<String>, description = "With an octet stream: the key encryption key, `https://{vault}/keys/{name}/{version}`")),
+    )),
 )]
 pub(super) async fn decrypt(
     State(app): State<App>,

@@ -18,18 +18,32 @@ use crate::{
     tenant::{ActiveTenant, ToRewrap},
 };
 
-/// The envelope to be rewrapped: exactly one of the two.
-#[derive(Deserialize, ToSchema)]
+/// The envelope to be rewrapped, as it is read.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RewrapRequest<'a> {
-    /// A wrapped key, base64url without padding.
     #[serde(borrow, default)]
-    #[schema(value_type = Option<String>)]
     wrapped_key: Option<Encoded<'a>>,
-    /// A ciphertext, base64url without padding.
     #[serde(borrow, default)]
-    #[schema(value_type = Option<String>)]
     ciphertext: Option<Encoded<'a>>,
+}
+
+/// The envelope to be rewrapped: exactly one of the two.
+#[derive(ToSchema)]
+#[schema(as = RewrapRequest)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "this describes the request; nothing makes a value of it")]
+pub(super) enum Described {
+    /// A wrapped key.
+    WrappedKey {
+        /// The wrapped key, base64url without padding.
+        wrapped_key: String,
+    },
+    /// A ciphertext.
+    Ciphertext {
+        /// The ciphertext, base64url without padding.
+        ciphertext: String,
+    },
 }
 
 struct Rewrap;
@@ -54,7 +68,7 @@ impl Operation for Rewrap {
     path = "/v1/tenants/{tenant}/rewrap",
     tag = "data",
     params(("tenant" = String, Path, description = "The tenant's slug")),
-    request_body = RewrapRequest<'static>,
+    request_body = Described,
     responses((status = 200, description = "Done", body = RewrapAnswer)),
 )]
 pub(super) async fn rewrap(
@@ -71,7 +85,7 @@ pub(super) async fn rewrap(
     path = "/v1/tenants/{tenant}/rewrap/batch",
     tag = "data",
     params(("tenant" = String, Path, description = "The tenant's slug")),
-    request_body = Batch<RewrapRequest<'static>>,
+    request_body = Batch<Described>,
     responses((status = 200, description = "Each item's outcome", body = BatchAnswer<RewrapAnswer>)),
 )]
 pub(super) async fn rewrap_batch(

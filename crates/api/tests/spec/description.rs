@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{reply::Reply, routes::ROUTES, world::World};
 
+const JSON: &str = "application/json";
+const OCTETS: &str = "application/octet-stream";
+
 async fn description(world: &World) -> Value {
     Reply::to(world.call(Method::GET, "/openapi.json")).await.with(200)
 }
@@ -110,38 +113,154 @@ async fn answers_have_the_members_that_are_described_and_no_other() {
         ("unwrap", json!({ "wrapped_key": key })),
         ("encrypt", json!({"plaintext": "QQ"})),
         ("decrypt", json!({ "ciphertext": data })),
+        ("rewrap", json!({ "wrapped_key": key })),
+        ("rewrap", json!({ "ciphertext": data })),
     ] {
+        let schemas = of_data(&description, operation);
+        assert!(fits(&description, schemas.request, &request), "{operation}: {request}");
         let answer = world.does(&format!("acme/{operation}"), &request).await.with(200);
-        let path = format!("/v1/tenants/{{tenant}}/{operation}");
-        let schema = &description["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"];
-        assert_fits(&answer, resolved(&description, schema));
+        assert!(fits(&description, schemas.answer, &answer), "{operation}: {answer}");
+        let batch = format!("{operation}/batch");
+        let (schemas, items) = (of_data(&description, &batch), json!({"items": [request, {"x": 1}]}));
+        let answer = world.does(&format!("acme/{batch}"), &items).await.with(200);
+        assert!(answer["results"][0]["ok"].is_object() && answer["results"][1]["problem"].is_object());
+        assert!(fits(&description, schemas.answer, &answer), "{batch}: {answer}");
     }
 }
 
 #[tokio::test]
-async fn a_tenant_has_the_members_that_are_described_and_no_other() {
+async fn a_problem_has_the_members_that_are_described_and_no_other() {
     let world = World::new().await;
     let description = description(&world).await;
-    let answer = Reply::to(world.admin(Method::GET, "/acme")).await.with(200);
-    let schema = &description["paths"]["/v1/admin/tenants/{tenant}"]["get"]["responses"]["200"]["content"]["application/json"]
-        ["schema"];
-    assert_fits(&answer, resolved(&description, schema));
+    let problem = world
+        .does("acme/wrap", &json!({}))
+        .await
+        .problem(400, "malformed-request");
+    let schema = json!({"$ref": "#/components/schemas/Problem"});
+    assert!(fits(&description, &schema, &problem), "{problem}");
+    let create = Reply::to(world.admin(Method::POST, "").json(&json!({
+        "slug": "A", "display_name": "", "directory_id": "x", "vault": "x", "key_name": ""
+    })));
+    let problem = create.await.problem(422, "invalid-fields");
+    assert!(fits(&description, &schema, &problem), "{problem}");
 }
 
-fn assert_fits(answer: &Value, schema: &Value) {
-    let members = answer.as_object().unwrap();
-    let known = schema["properties"].as_object().unwrap();
-    assert!(
-        members.keys().all(|member| known.contains_key(member)),
-        "{answer} of {schema}"
-    );
-    let required = schema["required"].as_array().unwrap();
-    assert!(
-        required
+#[tokio::test]
+async fn rewrapping_is_described_as_taking_exactly_one_envelope() {
+    let world = World::new().await;
+    let description = description(&world).await;
+    let request = of_data(&description, "rewrap").request;
+    for (body, is_one) in [
+        (json!({"wrapped_key": "AA"}), true),
+        (json!({"ciphertext": "AA"}), true),
+        (json!({}), false),
+        (json!({"wrapped_key": null}), false),
+        (json!({"wrapped_key": "AA", "ciphertext": "AA"}), false),
+    ] {
+        assert_eq!(fits(&description, request, &body), is_one, "{body}");
+        let slug = world.does("acme/rewrap", &body).await.slug();
+        assert_eq!(slug.as_deref() == Some("malformed-request"), !is_one, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn octet_streams_and_their_headers_are_described() {
+    let world = World::new().await;
+    let description = description(&world).await;
+    let context = base64_simd::URL_SAFE_NO_PAD.encode_to_string(r#"{"a":"b"}"#);
+    let mut body = b"payroll".to_vec();
+    for operation in ["encrypt", "decrypt"] {
+        let described = &description["paths"][format!("/v1/tenants/{{tenant}}/{operation}")]["post"];
+        assert!(described["requestBody"]["content"].get(OCTETS).is_some(), "{described}");
+        let parameters = described["parameters"].as_array().unwrap();
+        let header = parameters.iter().find(|parameter| parameter["in"] == "header").unwrap();
+        assert_eq!(
+            (&header["name"], &header["required"]),
+            (&json!("keyferry-encryption-context"), &json!(false))
+        );
+        let request = world.data(&format!("acme/{operation}")).header("content-type", OCTETS);
+        let name = header["name"].as_str().unwrap();
+        let answer = Reply::to(request.header(name, &context).body(body)).await;
+        assert_eq!(answer.status, 200);
+        let success = &described["responses"]["200"];
+        assert!(
+            success["content"].get(answer.header("content-type")).is_some(),
+            "{success}"
+        );
+        let headers = success["headers"].as_object().unwrap();
+        assert!(
+            headers.keys().all(|name| !answer.header(name).is_empty()) && headers.len() == 1,
+            "{headers:?}"
+        );
+        body = answer.body;
+    }
+    assert_eq!(body, b"payroll");
+}
+
+#[tokio::test]
+async fn tenants_have_the_members_that_are_described_and_no_other() {
+    let world = World::new().await;
+    let description = description(&world).await;
+    for (described, path, query) in [
+        ("/v1/admin/tenants/{tenant}", "/acme", ""),
+        ("/v1/admin/tenants", "", ""),
+        ("/v1/admin/tenants", "", "?limit=2"),
+    ] {
+        let answer = Reply::to(world.admin(Method::GET, &format!("{path}{query}")))
+            .await
+            .with(200);
+        let content = &description["paths"][described]["get"]["responses"]["200"]["content"];
+        assert!(fits(&description, &content[JSON]["schema"], &answer), "{answer}");
+        assert_eq!(answer.get("next_cursor").is_some(), query == "?limit=2");
+    }
+}
+
+/// What a data operation's bodies are described as.
+struct Schemas<'a> {
+    request: &'a Value,
+    answer: &'a Value,
+}
+
+fn of_data<'a>(description: &'a Value, operation: &str) -> Schemas<'a> {
+    let described = &description["paths"][format!("/v1/tenants/{{tenant}}/{operation}")]["post"];
+    Schemas {
+        request: &described["requestBody"]["content"][JSON]["schema"],
+        answer: &described["responses"]["200"]["content"][JSON]["schema"],
+    }
+}
+
+/// Whether a value is what a schema says, as far as the description uses JSON Schema. A member that is not described does not
+/// fit, whether or not the schema says so.
+fn fits(description: &Value, schema: &Value, value: &Value) -> bool {
+    let schema = resolved(description, schema);
+    let fits = |schema: &&Value| fits(description, schema, value);
+    if let Some(choices) = schema["oneOf"].as_array() {
+        return choices.iter().filter(fits).count() == 1;
+    }
+    let types = match &schema["type"] {
+        Value::Array(types) => types.iter().collect(),
+        one => vec![one],
+    };
+    types.into_iter().any(|name| match (name.as_str(), value) {
+        (Some("object"), Value::Object(members)) => members_fit(description, schema, members),
+        (Some("array"), Value::Array(elements)) => elements
             .iter()
-            .all(|member| members.contains_key(member.as_str().unwrap())),
-        "{answer} of {schema}"
-    );
+            .all(|element| self::fits(description, &schema["items"], element)),
+        (Some("string"), Value::String(_)) | (Some("boolean"), Value::Bool(_)) | (Some("null"), Value::Null) => true,
+        (Some("integer"), Value::Number(number)) => number.is_u64() || number.is_i64(),
+        _ => false,
+    })
+}
+
+fn members_fit(description: &Value, schema: &Value, members: &serde_json::Map<String, Value>) -> bool {
+    let required = schema["required"].as_array().into_iter().flatten();
+    let mut required = required.map(|name| name.as_str().unwrap());
+    required.all(|name| members.contains_key(name))
+        && members.iter().all(|(name, member)| {
+            let of_any_name = schema.get("additionalProperties").filter(|schema| schema.is_object());
+            let schema = schema["properties"].get(name).or(of_any_name);
+            schema.is_some_and(|schema| fits(description, schema, member))
+        })
 }
 
 #[tokio::test]
