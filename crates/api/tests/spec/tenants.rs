@@ -5,7 +5,11 @@ use keyferry_api::clock;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{reply::Reply, world::World};
+use crate::{
+    reply::Reply,
+    routes::ROUTES,
+    world::{DATA, World},
+};
 
 /// A change of the tenant `acme` by an operator who has just read it.
 async fn change(world: &World, method: Method, path: &str, body: &Value) -> Reply {
@@ -159,6 +163,31 @@ async fn what_names_a_tenant_never_changes() {
     for field in ["slug", "id", "cloud", "status", "revision"] {
         let refused = change(&world, Method::PATCH, "", &json!({ field: "globex" })).await;
         refused.problem(400, "malformed-request");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_not_active_is_refused_every_operation() {
+    let world = World::new().await;
+    for (method, path, slug) in [
+        (Method::POST, "/suspend", "tenant-suspended"),
+        (Method::DELETE, "", "tenant-deleting"),
+    ] {
+        assert!(change(&world, method, path, &json!({})).await.status < 300);
+        let calls = world.vault.calls();
+        let mut refused = 0;
+        for route in ROUTES.iter().filter(|route| route.path.starts_with("/v1/tenants/")) {
+            let request = world.call(route.method.parse().unwrap(), &route.path_of_acme());
+            let request = request.bearer_auth(world.issuer.token(&DATA)).json(&json!({}));
+            assert_eq!(
+                Reply::to(request).await.problem(403, slug)["fault"],
+                "caller",
+                "{}",
+                route.path
+            );
+            refused += 1;
+        }
+        assert_eq!((refused, world.vault.calls()), (12, calls));
     }
 }
 
