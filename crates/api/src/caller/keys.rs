@@ -1,7 +1,14 @@
 //! The signing keys of the directories whose tokens are accepted: fetched by OpenID discovery, refreshed in the
 //! background, and at once (but not too often) when a token names a key that is not known.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use futures::future::join_all;
@@ -30,6 +37,8 @@ pub(super) struct Directory {
     authority: Url,
     http: reqwest::Client,
     keys: ArcSwapOption<Keys>,
+    /// Whether the last asking, of whoever asked, brought no keys.
+    failed: AtomicBool,
     /// When a token's unknown key last made us ask. Held while asking, so that one asks for all.
     asked: Mutex<Option<Instant>>,
 }
@@ -56,7 +65,6 @@ impl Directories {
         let directory = |&id| {
             let authority = config.authority.clone();
             let issuer = format!("{authority}{id}/v2.0");
-            let (keys, asked) = (ArcSwapOption::empty(), Mutex::new(None));
             (
                 id,
                 Directory {
@@ -64,8 +72,9 @@ impl Directories {
                     issuer,
                     authority,
                     http: http.clone(),
-                    keys,
-                    asked,
+                    keys: ArcSwapOption::empty(),
+                    failed: AtomicBool::new(false),
+                    asked: Mutex::new(None),
                 },
             )
         };
@@ -107,19 +116,24 @@ impl Directory {
         if let Some(key) = self.known(kid) {
             return Ok(key);
         }
-        if asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN) {
-            *asked = Some(Instant::now());
-            let fetched = self.fetch_and_log().await;
-            return if fetched {
-                self.known(kid).ok_or_else(super::token::not_accepted)
-            } else {
-                Err(unavailable())
-            };
-        }
-        Err(if self.keys.load().is_some() {
-            super::token::not_accepted()
+        let wait = if self.failed.load(Relaxed) {
+            FIRST_RETRY
         } else {
-            unavailable()
+            ASK_AGAIN
+        };
+        if asked.is_none_or(|at| at.elapsed() >= wait) {
+            *asked = Some(Instant::now());
+            self.fetch_and_log().await;
+            // Those who waited meanwhile are not to ask one after the other; nor is the next, if this one goes away.
+            *asked = Some(Instant::now());
+        }
+        self.known(kid).ok_or_else(|| {
+            // Without the keys of today nobody can say that a token is bad.
+            if self.failed.load(Relaxed) || self.keys.load().is_none() {
+                unavailable()
+            } else {
+                super::token::not_accepted()
+            }
         })
     }
 
@@ -148,10 +162,12 @@ impl Directory {
             Ok(keys) => {
                 tracing::debug!(directory = %self.id, keys = keys.len(), "fetched signing keys");
                 self.keys.store(Some(Arc::new(keys)));
+                self.failed.store(false, Relaxed);
                 true
             }
             Err(error) => {
                 tracing::warn!(directory = %self.id, %error, "cannot fetch signing keys");
+                self.failed.store(true, Relaxed);
                 false
             }
         }
@@ -227,7 +243,7 @@ fn unavailable() -> Problem {
     Problem::new(Kind::IdentityProviderUnavailable).retry_after(SHORT_WAIT)
 }
 
-/// How long to wait before an unknown key makes us ask again.
+/// How long to wait before an unknown key makes us ask again, if we were answered.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);

@@ -75,6 +75,22 @@ async fn while_the_issuer_is_down_nobody_is_ready_and_no_token_is_called_bad() {
 }
 
 #[tokio::test]
+async fn while_new_keys_cannot_be_fetched_no_token_of_theirs_is_called_bad() {
+    let world = World::new().await;
+    world.issuer.rotates_to(&SECOND);
+    world.issuer.is_down(true);
+    let new = SECOND.sign(&header(SECOND.kid), &world.issuer.claims(&DATA));
+    for _ in 0..3 {
+        let refused = world.ask_with(&new).await;
+        refused.problem(503, "identity-provider-unavailable");
+    }
+    world.ask_with(&world.issuer.token(&DATA)).await.with(200);
+    world.issuer.is_down(false);
+    // And not only when the keys would have been fetched anyway, in an hour.
+    while world.ask_with(&new).await.status != 200 {}
+}
+
+#[tokio::test]
 async fn only_rsa_keys_for_rs256_of_2048_bits_or_more_are_used() {
     for (member, value) in [
         ("kty", json!("EC")),
