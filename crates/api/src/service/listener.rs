@@ -127,7 +127,8 @@ async fn keep_current(served: &RustlsConfig, files: &TlsConfig) {
     }
 }
 
-async fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, String> {
+/// Reads a certificate and its key.
+pub(super) async fn load(files: &TlsConfig) -> Result<Arc<ServerConfig>, String> {
     let (certificate, key) = (read(&files.certificate_file).await?, read(&files.key_file).await?);
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&certificate)
         .collect::<Result<_, _>>()
@@ -158,3 +159,6 @@ const MAX_HEADERS: u32 = 64 << 10;
 /// Concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
 const RELOAD_EVERY: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests;
