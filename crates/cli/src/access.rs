@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 use keyferry_client::{Client, ClientCredentials, TokenSource};
+use reqwest::Certificate;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -44,7 +45,7 @@ pub(crate) struct Access {
     pub(crate) client_secret: String,
     /// What the token is for.
     pub(crate) scope: String,
-    /// A certificate to trust beside the system's.
+    /// PEM: certificates to trust beside the system's, at the API and at the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Where the token endpoint's host is to be found, if not by name.
@@ -65,22 +66,22 @@ impl AccessOptions {
 
     /// A client of the API.
     pub(crate) fn client(self) -> Result<Client, Failure> {
-        let given = self.access.clone();
-        let file = given.clone().unwrap_or_else(|| DEV_ACCESS.into());
-        if let (Some(server), Some(token)) = (&self.server, &self.token) {
-            return Ok(Client::new(server.clone(), token.clone().into())?);
-        }
-        if given.is_none() && !file.exists() {
-            return Err(Failure::usage(format!(
-                "say where Keyferry is and who you are: --server with --token, or --access FILE. (Started beside `keyferry dev`, {DEV_ACCESS} would be read.)"
-            )));
-        }
-        let access = Access::read(&file)?;
+        let access = match (&self.access, &self.server, &self.token) {
+            (None, Some(server), Some(token)) => return Ok(Client::new(server.clone(), token.clone().into())?),
+            (Some(file), _, _) => Access::read(file)?,
+            (None, _, _) if Path::new(DEV_ACCESS).exists() => Access::read(Path::new(DEV_ACCESS))?,
+            (None, _, _) => {
+                return Err(Failure::usage(format!(
+                    "say where Keyferry is and who you are: --server with --token, or --access FILE. (Started beside `keyferry dev`, {DEV_ACCESS} would be read.)"
+                )));
+            }
+        };
+        let http = access.http()?;
         let tokens = match self.token {
             Some(token) => token.into(),
-            None => TokenSource::ClientCredentials(Arc::new(access.credentials()?)),
+            None => TokenSource::ClientCredentials(Arc::new(access.credentials(http.clone()))),
         };
-        Ok(Client::new(self.server.unwrap_or(access.server), tokens)?)
+        Ok(Client::with_http(http, self.server.unwrap_or(access.server), tokens))
     }
 }
 
@@ -92,25 +93,64 @@ impl Access {
             .map_err(|error| Failure::usage(format!("{} is no access file: {error}", file.display())))
     }
 
-    pub(crate) fn credentials(&self) -> Result<ClientCredentials, Failure> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if let Some(file) = &self.ca_file {
-            let pem = std::fs::read(file)
-                .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-            builder = builder.add_root_certificate(reqwest::Certificate::from_pem(&pem).map_err(Failure::usage)?);
-        }
+    /// The HTTP client for both the API and the token endpoint.
+    pub(crate) fn http(&self) -> Result<reqwest::Client, Failure> {
+        let roots = self.ca_file.as_deref().map(roots).transpose()?.unwrap_or_default();
+        let mut builder = keyferry_client::http_client(roots);
         if let (Some(addr), Some(host)) = (self.connect, self.token_endpoint.host_str()) {
             builder = builder.resolve(host, addr);
         }
-        let http = builder.build().map_err(Failure::start)?;
-        Ok(ClientCredentials::new(
+        builder.build().map_err(Failure::start)
+    }
+
+    /// What gets tokens over `http`.
+    pub(crate) fn credentials(&self, http: reqwest::Client) -> ClientCredentials {
+        ClientCredentials::new(
             http,
             self.token_endpoint.clone(),
             self.client_id.clone(),
             self.client_secret.clone(),
             self.scope.clone(),
-        ))
+        )
+    }
+}
+
+fn roots(file: &Path) -> Result<Vec<Certificate>, Failure> {
+    let pem =
+        std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        Ok(_) | Err(_) => Err(Failure::usage(format!(
+            "{} holds no certificates in PEM",
+            file.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, time::Duration};
+
+    use keyferry_client::Error;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_endpoint_that_never_answers_is_not_waited_for_for_ever() {
+        // Connections are made, and nobody takes them.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let access = Access {
+            server: "http://127.0.0.1:1".parse().unwrap(),
+            token_endpoint: format!("http://{}", silent.local_addr().unwrap()).parse().unwrap(),
+            client_id: String::new(),
+            client_secret: String::new(),
+            scope: String::new(),
+            ca_file: None,
+            connect: None,
+        };
+        let credentials = access.credentials(access.http().unwrap());
+        let hours = Duration::from_hours(24);
+        let waited = tokio::time::timeout(hours, credentials.token()).await;
+        assert!(matches!(waited, Ok(Err(Error::NoIdentityProvider(_)))), "{waited:?}");
     }
 }

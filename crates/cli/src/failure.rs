@@ -1,8 +1,23 @@
 //! How a command fails: a sentence for whoever typed it, and an exit code for scripts.
 
-use std::{fmt, process::ExitCode};
+use std::{error::Error as StdError, fmt, process::ExitCode};
 
 use keyferry_client::Error;
+
+/// An error with all that is behind it: "what failed: why: why that". Whoever types a command sees no log.
+pub(crate) fn whole(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let reason = cause.to_string();
+        // Some errors tell their reason themselves.
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        source = cause.source();
+    }
+    text
+}
 
 /// Why a command did not do as asked.
 #[derive(Debug)]
@@ -53,7 +68,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::Problem(problem) if problem.status < 500 => Kind::Refused,
-            Error::Problem(_) | Error::Unreachable(_) => Kind::Unavailable,
+            Error::Problem(_) | Error::Unreachable(_) | Error::NoIdentityProvider(_) => Kind::Unavailable,
             Error::Token(_) => Kind::Refused,
             Error::Unexpected(_) => Kind::Failed,
         };

@@ -20,7 +20,7 @@ pub(crate) struct Token {
 impl Token {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let access = Access::read(self.access.as_deref().unwrap_or(Path::new(DEV_ACCESS)))?;
-        println!("{}", access.credentials()?.token().await?.expose());
+        println!("{}", access.credentials(access.http()?).token().await?.expose());
         Ok(())
     }
 }

@@ -104,6 +104,9 @@ pub struct TenantChange {
     /// Its name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
+    /// The customer's Entra directory (tenant ID).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory_id: Option<String>,
     /// The vault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vault: Option<String>,
@@ -113,6 +116,9 @@ pub struct TenantChange {
     /// The version that wraps, or `latest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_version: Option<String>,
+    /// The former keys that are to be kept. What a dropped one wrapped opens no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former_keys: Option<Vec<FormerKey>>,
     /// How long keys may be kept and used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,

@@ -16,9 +16,12 @@ pub enum Error {
     /// Something answered, but not as Keyferry does.
     #[error("the answer is not Keyferry's: {0}")]
     Unexpected(&'static str),
-    /// No token could be had.
+    /// The identity provider gave no token, and said why.
     #[error("no token: {0}")]
     Token(String),
+    /// The identity provider was not reached, or its answer broke off.
+    #[error("no token: the identity provider cannot be reached: {}", innermost(.0))]
+    NoIdentityProvider(#[source] reqwest::Error),
 }
 
 /// An RFC 9457 problem as Keyferry answers it.
@@ -116,7 +119,7 @@ impl Error {
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Problem(problem) => Some(problem),
-            Self::Unreachable(_) | Self::Unexpected(_) | Self::Token(_) => None,
+            Self::Unreachable(_) | Self::Unexpected(_) | Self::Token(_) | Self::NoIdentityProvider(_) => None,
         }
     }
 }

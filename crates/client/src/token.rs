@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::{sync::Mutex, time::Instant};
 use url::Url;
@@ -44,7 +45,7 @@ impl From<String> for TokenSource {
 }
 
 impl ClientCredentials {
-    /// Tokens for `scope` (`api://keyferry/.default`) from a directory's token endpoint.
+    /// Tokens for `scope` (`api://…/.default`) from a directory's token endpoint.
     #[must_use]
     pub fn new(http: reqwest::Client, endpoint: Url, client_id: String, client_secret: String, scope: String) -> Self {
         Self {
@@ -77,18 +78,27 @@ impl ClientCredentials {
             ("client_secret", &self.client_secret),
             ("scope", &self.scope),
         ];
-        let answer = self.http.post(self.endpoint.clone()).form(&form).send().await?;
-        if !answer.status().is_success() {
-            let refusal: Refusal = answer.json().await?;
+        let answer = self.http.post(self.endpoint.clone()).form(&form).send().await;
+        let answer = answer.map_err(unreachable)?;
+        let status = answer.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            answer.error_for_status_ref().map_err(unreachable)?;
+        }
+        if !status.is_success() {
+            let refusal: Refusal = answer.json().await.map_err(unreachable)?;
             let first_line = refusal.error_description.lines().next().unwrap_or_default().to_owned();
             return Err(Error::Token(first_line));
         }
         let Issued {
             access_token,
             expires_in,
-        } = answer.json().await?;
+        } = answer.json().await.map_err(unreachable)?;
         Ok((access_token, Duration::from_secs(expires_in)))
     }
+}
+
+fn unreachable(error: reqwest::Error) -> Error {
+    Error::NoIdentityProvider(error.without_url())
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response, header};
+use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder, Response, header};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 use zeroize::Zeroizing;
@@ -23,24 +23,21 @@ pub struct Client {
 }
 
 /// An HTTP client as Keyferry's callers want it: no redirects, no proxy, with time limits, and connections given up before
-/// the server gives them up (its `http.idle_timeout_seconds`); `extra_ca` is a PEM certificate to trust beside the system's.
-pub fn http_client(extra_ca: Option<&[u8]>) -> Result<reqwest::Client, Error> {
-    let mut builder = reqwest::Client::builder()
+/// the server gives them up (its `http.idle_timeout_seconds`); `roots` are trusted beside the system's.
+pub fn http_client(roots: impl IntoIterator<Item = Certificate>) -> ClientBuilder {
+    reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(Duration::from_secs(5))
         .pool_idle_timeout(POOL_IDLE)
-        .timeout(Duration::from_secs(90));
-    if let Some(pem) = extra_ca {
-        builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem)?);
-    }
-    Ok(builder.build()?)
+        .timeout(Duration::from_secs(90))
+        .tls_certs_merge(roots)
 }
 
 impl Client {
     /// A client of the Keyferry at `base`.
     pub fn new(base: Url, tokens: TokenSource) -> Result<Self, Error> {
-        Ok(Self::with_http(http_client(None)?, base, tokens))
+        Ok(Self::with_http(http_client([]).build()?, base, tokens))
     }
 
     /// The same over an HTTP client of the caller's.
