@@ -1,7 +1,7 @@
 //! `keyferry tenant …`
 
 use clap::{Args, Subcommand};
-use keyferry_client::{Admin, NewTenant, Policy, Tenant as Shown, TenantChange};
+use keyferry_client::{Admin, FormerKey, NewTenant, Policy, Tenant as Shown, TenantChange};
 use uuid::Uuid;
 
 use crate::{access::AccessOptions, failure::Failure, output::Output};
@@ -78,6 +78,9 @@ struct Update {
     /// Its name for people
     #[arg(long)]
     display_name: Option<String>,
+    /// The customer's Entra tenant ID, corrected
+    #[arg(long)]
+    directory_id: Option<String>,
     /// Another vault; the key before still opens what it wrapped
     #[arg(long)]
     vault: Option<String>,
@@ -90,6 +93,9 @@ struct Update {
     /// Follow the latest version
     #[arg(long)]
     follow_latest: bool,
+    /// Drop a former key, as `show` prints it: what it wrapped opens no more. May be given several times
+    #[arg(long, value_name = "KEY")]
+    drop_former_key: Vec<String>,
     #[command(flatten)]
     policy: PolicyOptions,
 }
@@ -167,6 +173,8 @@ impl Update {
         };
         let change = TenantChange {
             display_name: self.display_name,
+            directory_id: self.directory_id,
+            former_keys: kept(&read.former_keys, &self.drop_former_key)?,
             vault: self.vault,
             key_name: self.key_name,
             key_version,
@@ -174,6 +182,20 @@ impl Update {
         };
         Ok(admin.update(&read, &change).await?)
     }
+}
+
+/// The former keys without those to drop; `None` if there are none to drop.
+fn kept(former: &[FormerKey], dropped: &[String]) -> Result<Option<Vec<FormerKey>>, Failure> {
+    if let Some(unknown) = dropped
+        .iter()
+        .find(|dropped| !former.iter().any(|key| address(key) == **dropped))
+    {
+        return Err(Failure::usage(format!(
+            "{unknown} is no former key of this tenant: `keyferry tenant show` lists them"
+        )));
+    }
+    let kept = former.iter().filter(|key| !dropped.contains(&address(key)));
+    Ok((!dropped.is_empty()).then(|| kept.cloned().collect()))
 }
 
 async fn list(admin: &Admin, output: Output) -> Result<(), Failure> {
@@ -230,12 +252,12 @@ fn fields(tenant: &Shown) -> Vec<(&'static str, String)> {
 }
 
 fn former_keys(tenant: &Shown) -> String {
-    let keys: Vec<_> = tenant
-        .former_keys
-        .iter()
-        .map(|key| format!("https://{}/keys/{}", key.vault, key.key_name))
-        .collect();
+    let keys: Vec<_> = tenant.former_keys.iter().map(address).collect();
     keys.join(", ")
+}
+
+fn address(key: &FormerKey) -> String {
+    format!("https://{}/keys/{}", key.vault, key.key_name)
 }
 
 fn key(tenant: &Shown) -> String {
