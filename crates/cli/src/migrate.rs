@@ -3,7 +3,7 @@
 use clap::Args;
 use keyferry_registry::DatabaseUrl;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, whole};
 
 /// Brings the registry's database to the current schema. Running it again changes nothing; the release before goes on
 /// working beside it.
@@ -17,7 +17,14 @@ pub(crate) struct Migrate {
 impl Migrate {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let url: DatabaseUrl = self.url.parse().map_err(Failure::usage)?;
-        keyferry_registry::migrate(&url).await.map_err(Failure::unavailable)?;
+        keyferry_registry::migrate(&url).await.map_err(|error| {
+            let told = format!("the schema was not brought up to date: {}", whole(&error));
+            if error.is_passing() {
+                Failure::unavailable(told)
+            } else {
+                Failure::start(told)
+            }
+        })?;
         println!("the registry's schema is current");
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What can go wrong with the registry.
 
+use sqlx::migrate::MigrateError;
+
 /// Why the registry did not do as asked. `Display` is for a caller; the database's own words are the `source`.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -23,7 +25,27 @@ pub enum RegistryError {
     Corrupt(&'static str),
     /// The schema could not be brought up to date.
     #[error("the tenant registry's schema could not be migrated")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    Migration(#[source] MigrateError),
+}
+
+impl RegistryError {
+    /// Whether another try may help with nothing else changed: the database was away, starting, busy or full. A wrong
+    /// password, a missing database or a schema that does not fit stays wrong.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable(error)
+            | Self::Migration(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                is_passing(error)
+            }
+            Self::Conflict => true,
+            Self::NotMigrated(_)
+            | Self::SlugTaken
+            | Self::IdempotencyMismatch
+            | Self::Corrupt(_)
+            | Self::Migration(_) => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for RegistryError {
@@ -41,6 +63,24 @@ impl From<sqlx::Error> for RegistryError {
             Self::Unavailable(error)
         }
     }
+}
+
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_code(&code)),
+        _ => false,
+    }
+}
+
+/// Postgres has codes of five characters, whose first two are their class; SQLite has numbers, whose low byte is theirs.
+fn is_passing_code(code: &str) -> bool {
+    if code.len() == 5 {
+        // Connection exceptions, transaction rollback, insufficient resources, operator intervention; a lock not to be had.
+        return ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03";
+    }
+    // Busy, or locked.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
 /// Whether a statement named a table or a column that is not there: Postgres says so by code (`undefined_table`,

@@ -1,10 +1,10 @@
 //! The store in Postgres: production. Every line of its SQL is here, checked against the schema when compiled (`.sqlx/`).
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
-    PgPool, Postgres, Transaction,
+    Connection, PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
@@ -31,8 +31,11 @@ pub struct PostgresStore {
 pub(crate) async fn migrate(options: PgConnectOptions) -> Result<(), RegistryError> {
     // Of its own, without the statement timeout that requests have: a migration may take its time.
     let options = options.options([("statement_timeout", "0")]);
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
-    MIGRATOR.run(&pool).await.map_err(RegistryError::Migration)
+    // Nor a pool, which would try again until its time is up and then tell of the time only.
+    let connecting = PgConnection::connect_with(&options);
+    let connected = tokio::time::timeout(Duration::from_secs(30), connecting).await;
+    let mut connection = connected.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
+    MIGRATOR.run(&mut connection).await.map_err(RegistryError::Migration)
 }
 
 impl PostgresStore {
