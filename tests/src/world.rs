@@ -285,6 +285,7 @@ retries = {{ attempts = 2, base_seconds = 0.01, cap_seconds = 0.02, retry_after_
 
 [auth]
 directories = ["{PLATFORM}"]
+audiences = ["{KEYFERRY}"]
 "#,
             extra = self.extra,
             secret = secret.display(),

@@ -163,7 +163,7 @@ impl Callers {
         });
         Self {
             directories: Directories::new(config, http),
-            audiences: config.audiences.clone(),
+            audiences: config.audiences.iter().map(ToString::to_string).collect(),
             leeway: config.leeway.try_into().unwrap_or(time::Duration::ZERO),
             confined: confined.collect(),
             verified: Cache::new(usize::try_from(config.tokens).unwrap_or(usize::MAX)),

@@ -2,22 +2,29 @@
 //!
 //! `docs/operations.md` is the reference; a test holds it to these structs.
 
+mod auth;
 mod environment;
-mod seconds;
+mod refusal;
+mod registry;
+mod telemetry;
+mod text;
 
 use std::{
-    fmt,
+    ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use keyferry_azure::AzureConfig;
-use keyferry_crypto::{id::DirectoryId, sealer::SealerLimits};
-use keyferry_registry::tenant::Slug;
-use serde::{Deserialize, Deserializer};
-use url::Url;
-use uuid::Uuid;
+use keyferry_azure::{AzureConfig, config::seconds};
+use keyferry_crypto::sealer::SealerLimits;
+use serde::Deserialize;
+
+pub use self::{
+    auth::{Audience, AuthConfig, CallerConfig},
+    registry::RegistryConfig,
+    telemetry::{LogFormat, TelemetryConfig},
+};
 
 use crate::{body::Media, budget::cost};
 
@@ -100,59 +107,6 @@ pub struct TlsConfig {
     pub key_file: PathBuf,
 }
 
-/// Where tenants are kept. Exactly one of `url` and `url_file`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RegistryConfig {
-    /// `postgres://…` or `sqlite:…`. May hold a password, so it is never shown.
-    pub url: Option<SecretText>,
-    /// A file that holds the same.
-    pub url_file: Option<PathBuf>,
-    /// How many tenants are kept in memory.
-    #[serde(default = "default_tenants_in_memory")]
-    pub tenants_in_memory: u64,
-}
-
-/// Whose tokens are accepted: Entra's, of these directories, for this audience.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthConfig {
-    /// Entra's address; a directory's issuer is `{authority}/{directory}/v2.0`.
-    #[serde(default = "default_authority")]
-    pub authority: Url,
-    /// The directories whose tokens are accepted: the platform's own. Not the customers'.
-    pub directories: Vec<DirectoryId>,
-    /// What a token's `aud` may be.
-    #[serde(default = "default_audiences")]
-    pub audiences: Vec<String>,
-    /// By how much clocks may differ.
-    #[serde(default = "default_leeway", rename = "leeway_seconds", with = "seconds")]
-    pub leeway: Duration,
-    /// How long a verified token is believed without being verified again; never beyond its expiry.
-    #[serde(default = "default_token_ttl", rename = "token_ttl_seconds", with = "seconds")]
-    pub token_ttl: Duration,
-    /// How many verified tokens are kept.
-    #[serde(default = "default_tokens")]
-    pub tokens: u64,
-    /// How often signing keys are fetched again.
-    #[serde(default = "default_keys_refresh", rename = "keys_refresh_seconds", with = "seconds")]
-    pub keys_refresh: Duration,
-    /// Callers that are confined to some tenants. A caller that is not listed may serve every tenant.
-    #[serde(default)]
-    pub callers: Vec<CallerConfig>,
-}
-
-/// A caller that is confined to some tenants.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CallerConfig {
-    /// The caller's application id: `azp` or `appid` of its tokens.
-    pub application: Uuid,
-    /// The slugs of its tenants; every other is unknown to it.
-    #[serde(deserialize_with = "slugs")]
-    pub tenants: Vec<Slug>,
-}
-
 /// How many keys a replica holds, over all tenants.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,31 +119,6 @@ pub struct CacheConfig {
     pub leases: u64,
 }
 
-/// Logs, traces and metrics.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// What is logged: a level, or directives such as `info,keyferry_azure=debug`.
-    pub log: String,
-    /// How it is written.
-    pub log_format: LogFormat,
-    /// Where traces and metrics go over OTLP (gRPC): `http://collector:4317`. Nowhere if absent.
-    pub otlp_endpoint: Option<Url>,
-    /// The share of requests that are traced, 0 to 1, where the caller has not decided.
-    pub trace_ratio: f64,
-}
-
-/// How logs are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    #[default]
-    Text,
-}
-
 /// Administration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -198,11 +127,6 @@ pub struct AdminConfig {
     #[serde(rename = "deletion_window_seconds", with = "seconds")]
     pub deletion_window: Duration,
 }
-
-/// Text that must not be shown.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct SecretText(String);
 
 /// Why a configuration was refused. The text is for whoever wrote it, and holds no value of a secret.
 #[derive(Debug, thiserror::Error)]
@@ -216,11 +140,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("{} is not TOML: {message}", path.display())]
+    #[error("{} is not TOML: line {line}: {message}", path.display())]
     Syntax {
         /// Which file.
         path: PathBuf,
-        /// Where and why.
+        /// Where, counted from 1.
+        line: usize,
+        /// Why, in the parser's words, which quote nothing.
         message: String,
     },
     /// A value in the environment cannot be placed.
@@ -245,15 +171,17 @@ impl Config {
     /// Reads the file at `path`, if any, lays the environment over it, and parses the result.
     ///
     /// An environment variable `KEYFERRY_HTTP__LISTEN` sets `http.listen`: the prefix `KEYFERRY_`, then the field's path with
-    /// two underscores between its segments. Its value is read as TOML if it is a number, a boolean, an array, an inline table
-    /// or a quoted string, and as plain text otherwise. Variables without two underscores are not the configuration's.
-    pub fn load(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let mut table = path.map(read_table).transpose()?.unwrap_or_default();
-        environment::lay_over(&mut table, environment)?;
-        let config: Self = serde_path_to_error::deserialize(table).map_err(|error| ConfigError::Field {
-            field: error.path().to_string(),
-            message: error.inner().message().to_owned(),
-        })?;
+    /// two underscores between its segments. Its value is taken as it stands where the field is text, and read as TOML (a
+    /// number, a boolean, a list, a table) where it is something else. Variables without two underscores are not the
+    /// configuration's.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let table = path.map(read_table).transpose()?.unwrap_or_default();
+        let written = environment::over(table, environment)?;
+        let config: Self =
+            serde_path_to_error::deserialize(written).map_err(|error| refusal::of(error.path(), error.inner()))?;
         config.checked()
     }
 
@@ -313,42 +241,12 @@ impl Config {
             "telemetry.trace_ratio",
             "must be between 0 and 1",
         )?;
+        self.azure.check().map_err(|error| ConfigError::Field {
+            field: "azure".to_owned(),
+            message: error.to_string(),
+        })?;
         self.registry.url()?;
         Ok(self)
-    }
-}
-
-impl RegistryConfig {
-    /// The store's address, from wherever it was given.
-    pub fn url(&self) -> Result<SecretText, ConfigError> {
-        match (&self.url, &self.url_file) {
-            (Some(url), None) => Ok(url.clone()),
-            (None, Some(path)) => Ok(SecretText(read(path)?.trim().to_owned())),
-            (None, None) | (Some(_), Some(_)) => Err(ConfigError::Field {
-                field: "registry".to_owned(),
-                message: "exactly one of url and url_file is needed".to_owned(),
-            }),
-        }
-    }
-}
-
-impl SecretText {
-    /// The text, for the one call that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretText(…)")
-    }
-}
-
-impl Drop for SecretText {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.0);
     }
 }
 
@@ -395,17 +293,6 @@ impl Default for CacheConfig {
     }
 }
 
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self {
-            log: "info".to_owned(),
-            log_format: LogFormat::default(),
-            otlp_endpoint: None,
-            trace_ratio: 0.01,
-        }
-    }
-}
-
 impl Default for AdminConfig {
     fn default() -> Self {
         Self {
@@ -415,12 +302,15 @@ impl Default for AdminConfig {
 }
 
 fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
-    read(path)?
-        .parse()
-        .map_err(|error: toml::de::Error| ConfigError::Syntax {
+    let text = read(path)?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        ConfigError::Syntax {
             path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
             message: error.message().to_owned(),
-        })
+        }
+    })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -438,41 +328,6 @@ fn require(holds: bool, field: &str, message: &str) -> Result<(), ConfigError> {
         field: field.to_owned(),
         message: message.to_owned(),
     })
-}
-
-fn slugs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Slug>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let slugs = texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom));
-    slugs.collect()
-}
-
-fn default_tenants_in_memory() -> u64 {
-    100_000
-}
-
-#[expect(clippy::expect_used, reason = "a literal, parsed in every test of the defaults")]
-fn default_authority() -> Url {
-    "https://login.microsoftonline.com/".parse().expect("a literal address")
-}
-
-fn default_audiences() -> Vec<String> {
-    vec!["api://keyferry".to_owned()]
-}
-
-fn default_leeway() -> Duration {
-    Duration::from_mins(1)
-}
-
-fn default_token_ttl() -> Duration {
-    Duration::from_mins(5)
-}
-
-fn default_tokens() -> u64 {
-    10_000
-}
-
-fn default_keys_refresh() -> Duration {
-    Duration::from_hours(1)
 }
 
 #[cfg(test)]

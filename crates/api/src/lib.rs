@@ -9,7 +9,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use keyferry_api::{Config, Service};
 //!
-//! let config = Config::load(Some("keyferry.toml".as_ref()), std::env::vars())?;
+//! let config = Config::load(Some("keyferry.toml".as_ref()), std::env::vars_os())?;
 //! let _telemetry = keyferry_api::telemetry::init(&config.telemetry)?;
 //! let service = Service::start(config).await?;
 //! println!("listening on {}", service.addr());

@@ -18,7 +18,7 @@ use keyferry_crypto::{
     id::TenantId,
     sealer::{Sealer, SealerLimits},
 };
-use keyferry_registry::{DatabaseUrl, Registry, RegistryLimits};
+use keyferry_registry::{Registry, RegistryLimits};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     task::JoinSet,
@@ -57,9 +57,6 @@ pub enum StartError {
     /// The configuration of Azure is not acceptable.
     #[error("azure: {0}")]
     Azure(#[from] keyferry_azure::ConfigError),
-    /// The registry's address is not acceptable.
-    #[error("registry.url: {0}")]
-    DatabaseUrl(#[from] keyferry_registry::DatabaseUrlError),
     /// The registry could not be opened.
     #[error("registry: {0}")]
     Registry(#[from] keyferry_registry::RegistryError),
@@ -85,11 +82,19 @@ pub enum StartError {
 pub struct Ended(&'static str);
 
 impl Service {
+    /// Reads every file that a configuration names, as a start would; listens on nothing and calls no one.
+    pub async fn check(config: &Config) -> Result<(), StartError> {
+        AzureKeyVault::new(&config.azure)?;
+        if let Some(tls) = &config.http.tls {
+            listener::load(tls).await.map_err(StartError::Tls)?;
+        }
+        Ok(())
+    }
+
     /// Starts a service as configured. It listens when this returns; it is ready (`/readyz`) when the tenants and the
     /// identity provider's keys have been read, which needs neither to be there at the start.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let url: DatabaseUrl = config.registry.url()?.expose().parse()?;
-        let store = keyferry_registry::connect(&url, clock::system())?;
+        let store = keyferry_registry::connect(&config.registry.url()?, clock::system())?;
         let limits = RegistryLimits {
             tenants: config.registry.tenants_in_memory,
             ..RegistryLimits::default()

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
     Resource,
     trace::{Sampler, SdkTracerProvider},
 };
-use tracing_subscriber::{EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::metrics::Metrics;
 pub(crate) use self::{
@@ -27,9 +27,6 @@ use crate::config::{LogFormat, TelemetryConfig};
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `telemetry.log` is neither a level nor directives.
-    #[error("telemetry.log: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
     /// The exporter to `telemetry.otlp_endpoint` could not be made.
     #[error("telemetry.otlp_endpoint: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -60,7 +57,7 @@ impl Telemetry {
 /// Sets the process's subscriber: logs on standard error and, where configured, traces over OTLP. For a program's start,
 /// once, within its tokio runtime.
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
-    let filter = EnvFilter::builder().parse(&config.log)?;
+    let filter = config.log.clone();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());

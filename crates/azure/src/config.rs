@@ -1,13 +1,18 @@
 //! The configuration: who we are to Entra, how patient we are, and where hosts really are.
 
-mod seconds;
+pub mod seconds;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use keyferry_crypto::id::Cloud;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, Unexpected},
+};
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use crate::overrides::Overrides;
 
 /// How customers' directories and vaults are reached.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,8 +73,7 @@ pub struct ClientId(pub Uuid);
 
 /// How the application proves itself to Entra. Files are read anew for every token, so what is rotated on disk is in use
 /// with the next token.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "CredentialText")]
+#[derive(Clone, Debug)]
 pub enum CredentialConfig {
     /// A client secret in the configuration.
     Secret(ClientSecret),
@@ -148,8 +152,8 @@ impl AzureConfig {
         }
     }
 
-    /// What no single field's type can say.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// What no single field's type can say. Reads no file.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let limits = [
             ("timeouts.connect_seconds", self.timeouts.connect),
             ("timeouts.try_seconds", self.timeouts.per_try),
@@ -162,7 +166,15 @@ impl AzureConfig {
         if self.retries.attempts == 0 {
             return Err(ConfigError::Zero("retries.attempts"));
         }
-        Ok(())
+        let mut clouds: Vec<_> = self.other_clouds.iter().map(|other| other.cloud).collect();
+        while let Some(cloud) = clouds.pop() {
+            if cloud == self.cloud || clouds.contains(&cloud) {
+                return Err(ConfigError::CloudTwice);
+            }
+        }
+        let overrides = Overrides::default();
+        let mut named = self.overrides.iter();
+        named.try_for_each(|(name, address)| overrides.set(name, *address))
     }
 }
 
@@ -212,50 +224,87 @@ fn default_token_max_age() -> Duration {
     Duration::from_mins(45)
 }
 
-/// A credential as it is written.
+/// A credential as it is written. One table of all fields and not one for each type, so that every field is asked for as
+/// what it is: as text.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-enum CredentialText {
-    ClientSecret {
-        secret: Option<String>,
-        secret_file: Option<PathBuf>,
-    },
-    Certificate {
-        certificate_file: PathBuf,
-        key_file: PathBuf,
-    },
-    WorkloadIdentity {
-        token_file: PathBuf,
-    },
-    ManagedIdentity {
-        identity: Option<ClientId>,
-    },
+#[serde(deny_unknown_fields)]
+struct CredentialText {
+    r#type: CredentialType,
+    secret: Option<ClientSecret>,
+    secret_file: Option<PathBuf>,
+    certificate_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    identity: Option<ClientId>,
 }
 
-impl TryFrom<CredentialText> for CredentialConfig {
-    type Error = &'static str;
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CredentialType {
+    ClientSecret,
+    Certificate,
+    WorkloadIdentity,
+    ManagedIdentity,
+}
 
-    fn try_from(text: CredentialText) -> Result<Self, Self::Error> {
-        Ok(match text {
-            CredentialText::ClientSecret {
-                secret: Some(secret),
-                secret_file: None,
-            } => Self::Secret(ClientSecret::new(secret)),
-            CredentialText::ClientSecret {
-                secret: None,
-                secret_file: Some(file),
-            } => Self::SecretFile(file),
-            CredentialText::ClientSecret { .. } => return Err("exactly one of secret and secret_file is needed"),
-            CredentialText::Certificate {
-                certificate_file,
-                key_file,
-            } => Self::Certificate {
-                certificate_file,
-                key_file,
+impl CredentialType {
+    /// The fields that belong to it.
+    fn fields(self) -> &'static str {
+        match self {
+            Self::ClientSecret => "exactly one of secret and secret_file, and nothing else",
+            Self::Certificate => "certificate_file and key_file, and nothing else",
+            Self::WorkloadIdentity => "token_file, and nothing else",
+            Self::ManagedIdentity => "identity or nothing",
+        }
+    }
+}
+
+impl CredentialText {
+    /// The credential, if it has the fields of its type and no other.
+    fn credential(self) -> Option<CredentialConfig> {
+        use CredentialType::{Certificate, ClientSecret, ManagedIdentity, WorkloadIdentity};
+        let files = [
+            &self.secret_file,
+            &self.certificate_file,
+            &self.key_file,
+            &self.token_file,
+        ];
+        let files = files.into_iter().flatten().count();
+        let given = files + usize::from(self.secret.is_some()) + usize::from(self.identity.is_some());
+        match (self.r#type, given) {
+            (ClientSecret, 1) => match self.secret {
+                Some(secret) => Some(CredentialConfig::Secret(secret)),
+                None => self.secret_file.map(CredentialConfig::SecretFile),
             },
-            CredentialText::WorkloadIdentity { token_file } => Self::WorkloadIdentity { token_file },
-            CredentialText::ManagedIdentity { identity } => Self::ManagedIdentity { identity },
-        })
+            (Certificate, 2) => Some(CredentialConfig::Certificate {
+                certificate_file: self.certificate_file?,
+                key_file: self.key_file?,
+            }),
+            (WorkloadIdentity, 1) => Some(CredentialConfig::WorkloadIdentity {
+                token_file: self.token_file?,
+            }),
+            (ManagedIdentity, _) if given == usize::from(self.identity.is_some()) => {
+                Some(CredentialConfig::ManagedIdentity {
+                    identity: self.identity,
+                })
+            }
+            (ClientSecret | Certificate | WorkloadIdentity | ManagedIdentity, _) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CredentialConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = CredentialText::deserialize(deserializer)?;
+        let expected = text.r#type.fields();
+        text.credential()
+            .ok_or_else(|| D::Error::invalid_value(Unexpected::Other("other fields"), &expected))
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 
@@ -274,19 +323,19 @@ pub enum ConfigError {
     #[error("{0} does not hold {1}")]
     Content(String, &'static str),
     /// A limit that lets nothing through.
-    #[error("azure: {0} must be more than zero")]
+    #[error("{0} must be more than zero")]
     Zero(&'static str),
     /// Two applications for one cloud.
-    #[error("azure: two applications for one cloud")]
+    #[error("two applications for one cloud")]
     CloudTwice,
     /// A name that no host can have.
-    #[error("azure: `{0}` in overrides is not a host name or a suffix of one")]
+    #[error("`{0}` in overrides is not a host name or a suffix of one")]
     Override(String),
     /// The operating system's trusted certificates cannot be had, or TLS cannot be set up.
-    #[error("azure: the HTTPS client cannot be set up")]
+    #[error("the HTTPS client cannot be set up")]
     Client(#[source] reqwest::Error),
     /// The managed identity cannot be used here.
-    #[error("azure: there is no managed identity that can be used here")]
+    #[error("there is no managed identity that can be used here")]
     ManagedIdentity,
 }
 

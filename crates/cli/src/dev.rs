@@ -16,7 +16,10 @@ use keyferry_emulator::{Emulator, EmulatorConfig};
 use keyferry_registry::DatabaseUrl;
 
 use self::{home::Home, world::World};
-use crate::{failure::Failure, serve::stopped};
+use crate::{
+    failure::{Failure, whole},
+    serve::Signals,
+};
 
 /// Runs everything on this machine: the service on SQLite, and an emulator in Azure's place with one customer in it.
 /// For development only: its secrets lie in a file, and the emulator obeys everyone.
@@ -48,14 +51,17 @@ impl Dev {
         let config = self.config(&home, &world, emulator.https_addr())?;
         let telemetry = telemetry::init(&config.telemetry).map_err(Failure::start)?;
         let url: DatabaseUrl = home.database().parse().map_err(Failure::start)?;
-        keyferry_registry::migrate(&url).await.map_err(Failure::start)?;
+        keyferry_registry::migrate(&url)
+            .await
+            .map_err(|error| Failure::start(whole(&error)))?;
         let service = Service::start(config)
             .await
             .map_err(|error| Failure::start(format!("the service does not start on {}: {error}", self.listen)))?;
         let access = world.access(&home, service.addr(), emulator.https_addr())?;
         register_demo_tenant(&home, &world).await?;
+        let mut signals = Signals::listen()?;
         print!("{}", guide::text(&access, &home, emulator.control_addr()));
-        stopped().await?;
+        signals.stop().await;
         service.stop().await;
         emulator.stop().await;
         telemetry.shutdown();

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use keyferry_emulator::EmulatorConfig;
 
-use crate::{failure::Failure, serve::stopped};
+use crate::{failure::Failure, serve::Signals};
 
 /// Runs Entra and Key Vault as one local program (docs/emulator.md). Prints where it answers as one line of JSON.
 #[derive(Args, Debug)]
@@ -37,6 +37,7 @@ impl Emulator {
         let emulator = keyferry_emulator::Emulator::start(config)
             .await
             .map_err(|error| Failure::start(format!("the emulator does not start: {error}")))?;
+        let mut signals = Signals::listen()?;
         println!(
             "{}",
             serde_json::json!({
@@ -45,7 +46,7 @@ impl Emulator {
                 "ca": format!("http://{}/ca.pem", emulator.control_addr()),
             })
         );
-        stopped().await?;
+        signals.stop().await;
         emulator.stop().await;
         Ok(())
     }

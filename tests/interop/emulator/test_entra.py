@@ -81,7 +81,7 @@ def test_a_token_for_an_api_carries_the_roles_that_were_granted(make_customer, r
     who = {"directory": caller.directory, "client_id": caller.client_id}
     assert caller.order("consent", **who, resource=uri, roles=roles) == {"oid": caller.oid}
     token = caller.credential().get_token(uri + "/.default").token
-    claims, known = read(token, directory=caller.directory, audience=uri)
+    claims, known = read(token, directory=caller.directory, audience=api.client_id)
     assert claims["iss"] == known["issuer"] == f"https://{LOGINS[0]}/{caller.directory}/v2.0"
     assert (claims["azp"], claims["oid"], claims["tid"], claims["ver"]) == (
         caller.client_id, caller.oid, caller.directory, "2.0",

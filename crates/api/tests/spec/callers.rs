@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    issuer::{FIRST, FOREIGN, SECOND, encoded, header, now},
+    issuer::{AUDIENCE, DIRECTORY, FIRST, FOREIGN, SECOND, encoded, header, now},
     reply::Reply,
     routes::ROUTES,
     world::{DATA, Setup, World},
@@ -117,8 +117,11 @@ async fn a_token_for_another_time_place_or_party_is_not_accepted() {
     let origin = world.issuer.origin();
     for (claim, value) in [
         ("nbf", json!(now() + 600)),
-        ("aud", json!("api://another")),
-        ("aud", json!(["api://another"])),
+        ("aud", json!(Uuid::from_u128(0xa2))),
+        ("aud", json!([Uuid::from_u128(0xa2)])),
+        // Both are what a version 1.0 token says.
+        ("aud", json!(format!("api://{AUDIENCE}"))),
+        ("iss", json!(format!("https://sts.windows.net/{DIRECTORY}/"))),
         ("iss", json!(format!("{origin}{FOREIGN}/v2.0"))),
         ("iss", json!("https://login.microsoftonline.com/")),
         ("tid", json!(FOREIGN)),

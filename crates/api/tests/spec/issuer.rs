@@ -29,7 +29,8 @@ pub(crate) const DIRECTORY: Uuid = Uuid::from_u128(0xd1);
 pub(crate) const FOREIGN: Uuid = Uuid::from_u128(0xd2);
 /// Who calls, where it does not matter.
 pub(crate) const APPLICATION: Uuid = Uuid::from_u128(0xa1);
-pub(crate) const AUDIENCE: &str = "api://keyferry";
+/// The API's client id, which is what version 2.0 tokens name as their audience.
+pub(crate) const AUDIENCE: Uuid = Uuid::from_u128(0xa0);
 
 pub(crate) struct Issuer {
     origin: Url,

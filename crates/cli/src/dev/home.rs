@@ -62,8 +62,20 @@ impl Home {
         self.write(name, &serde_json::to_vec_pretty(value).map_err(Failure::start)?)
     }
 
-    pub(super) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        serde_json::from_slice(&fs::read(self.0.join(name)).ok()?).ok()
+    /// What a file holds, if it is there. One that cannot be read is not taken for none.
+    pub(super) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let file = self.0.join(name);
+        let read = match fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text).map_err(io::Error::from).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        read.map_err(|error| {
+            let (file, home) = (file.display(), self.0.display());
+            Failure::start(format!(
+                "{file} cannot be read: {error}. Restore it, or remove {home} to begin anew"
+            ))
+        })
     }
 
     /// A client with the operator's access file, which was written for this start's ports.

@@ -15,8 +15,6 @@ pub(super) const TENANT: &str = "acme";
 pub(super) const VAULT: &str = "acme-demo.vault.azure.net";
 /// Its key.
 pub(super) const KEY: &str = "customer-key";
-/// What tokens for the API are for.
-const AUDIENCE: &str = "api://keyferry";
 /// The size of the demo customer's key.
 const KEY_BITS: u32 = 3072;
 
@@ -48,7 +46,7 @@ impl Identity {
 impl World {
     /// Brings the emulator to this world, whatever of it is there already. Makes an RSA key at the first start.
     pub(super) fn settle(emulator: &Emulator, home: &Home) -> Result<Self, Failure> {
-        let world = home.read_json("world.json").unwrap_or_else(Self::draw);
+        let world = home.read_json("world.json")?.unwrap_or_else(Self::draw);
         home.write_json("world.json", &world)?;
         home.write(CLIENT_SECRET, world.keyferry.secret.as_bytes())?;
         world.settle_directories(emulator)?;
@@ -70,18 +68,23 @@ impl World {
         self.customer
     }
 
+    /// What the API's scope begins with: the identifier URI that Entra proposes for a registration.
+    fn identifier_uri(&self) -> String {
+        format!("api://{}", self.keyferry.client_id)
+    }
+
     fn settle_directories(&self, emulator: &Emulator) -> Result<(), Failure> {
         for directory in [self.platform, self.customer] {
             order(emulator, Order::CreateDirectory { directory })?;
         }
         let registrations = [
-            (&self.keyferry, Some(AUDIENCE)),
+            (&self.keyferry, Some(self.identifier_uri())),
             (&self.service, None),
             (&self.operator, None),
         ];
         for (Identity { client_id, secret }, uri) in registrations {
             let application = Application {
-                identifier_uri: uri.map(str::to_owned),
+                identifier_uri: uri,
                 secrets: vec![Secret {
                     value: secret.clone(),
                     expired: false,
@@ -102,7 +105,7 @@ impl World {
         ];
         for (identity, roles) in grants {
             let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-            let (directory, client_id, resource) = (self.platform, identity.client_id, AUDIENCE.to_owned());
+            let (directory, client_id, resource) = (self.platform, identity.client_id, self.identifier_uri());
             order(
                 emulator,
                 Order::Consent {
@@ -116,8 +119,9 @@ impl World {
         Ok(())
     }
 
-    /// The customer consents, makes vault and key, and assigns the two roles. What an earlier start left stays as it is,
-    /// with all that was done to it since.
+    /// The customer consents, makes a vault, assigns the two roles and makes a key. The key comes last: where it is, all the
+    /// rest was done, and stays as it is with all that was done to it since. Where it is not, an earlier start was cut
+    /// off, and each step is done again, which changes nothing where it was done.
     fn settle_vault(&self, emulator: &Emulator) -> Result<(), Failure> {
         let host = VAULT.to_owned();
         if emulator.has_key(&host, KEY) {
@@ -134,37 +138,21 @@ impl World {
             .as_str()
             .and_then(|oid| oid.parse().ok())
             .ok_or_else(|| Failure::start("the emulator names no principal"))?;
-        order(
-            emulator,
-            Order::CreateVault {
-                host: host.clone(),
-                directory,
-                options: VaultOptions::default(),
-            },
-        )?;
-        order(
-            emulator,
-            Order::CreateKey {
-                host: host.clone(),
-                name: KEY.to_owned(),
-                bits: KEY_BITS,
-            },
-        )?;
+        let vault = Order::CreateVault {
+            host: host.clone(),
+            directory,
+            options: VaultOptions::default(),
+        };
+        order(emulator, vault)?;
         for role in [Role::CryptoUser, Role::Reader] {
-            let assignment = Assignment {
-                principal,
-                role,
-                scope: Scope::Vault,
-            };
-            order(
-                emulator,
-                Order::Assign {
-                    host: host.clone(),
-                    assignment,
-                },
-            )?;
+            assign(emulator, principal, role)?;
         }
-        Ok(())
+        let key = Order::CreateKey {
+            host,
+            name: KEY.to_owned(),
+            bits: KEY_BITS,
+        };
+        order(emulator, key).map(drop)
     }
 
     /// The configuration that `keyferry serve` would be given.
@@ -189,7 +177,7 @@ extra_roots_file = {ca}
 
 [auth]
 directories = ["{platform}"]
-audiences = ["{AUDIENCE}"]
+audiences = ["{application}"]
 
 [telemetry]
 log = {log}
@@ -212,7 +200,7 @@ log = {log}
                 token_endpoint: endpoint.parse().map_err(Failure::start)?,
                 client_id: identity.client_id.to_string(),
                 client_secret: identity.secret.clone(),
-                scope: format!("{AUDIENCE}/.default"),
+                scope: format!("{}/.default", self.identifier_uri()),
                 ca_file: Some(home.ca()),
                 connect: Some(azure),
             })
@@ -222,6 +210,18 @@ log = {log}
         home.write_json("service.json", &service)?;
         Ok(service)
     }
+}
+
+/// Gives a principal a role on the vault, once.
+fn assign(emulator: &Emulator, principal: Uuid, role: Role) -> Result<(), Failure> {
+    let (host, scope) = (VAULT.to_owned(), Scope::Vault);
+    let assignment = Assignment { principal, role, scope };
+    let unassign = Order::Unassign {
+        host: host.clone(),
+        assignment: assignment.clone(),
+    };
+    order(emulator, unassign)?;
+    order(emulator, Order::Assign { host, assignment }).map(drop)
 }
 
 fn order(emulator: &Emulator, order: Order) -> Result<serde_json::Value, Failure> {

@@ -114,13 +114,14 @@ fn claims(
         claims["ver"] = "1.0".into();
         return Ok(claims);
     }
-    let api = world
+    let (api, _) = world
         .applications
-        .values()
-        .any(|application| application.identifier_uri.as_deref() == Some(resource));
-    if !api {
-        return Err(TokenError::unknown_resource(resource, directory));
-    }
+        .iter()
+        .find(|(_, application)| application.identifier_uri.as_deref() == Some(resource))
+        .ok_or_else(|| TokenError::unknown_resource(resource, directory))?;
+    // Whatever the scope calls the API, a version 2.0 token calls it by its client id.
+    // <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
+    claims["aud"] = api.to_string().into();
     claims["iss"] = format!("https://{host}/{directory}/v2.0").into();
     claims["azp"] = client_id.to_string().into();
     claims["azpacr"] = if by_secret { "1" } else { "2" }.into();
