@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use keyferry_client::{Context, Secret};
-use keyferry_tests::{Database, World, command, repository};
+use keyferry_tests::{Collector, Database, Keyferry, World, command, eventually, repository};
 
 fn guide() -> String {
     std::fs::read_to_string(repository().join("docs/operations.md")).unwrap()
@@ -74,4 +74,27 @@ async fn every_metric_is_explained_and_every_explained_metric_is_there() {
         .collect();
     // `keyferry_azure` is a part of the program, named in an example of a log level.
     assert_eq!(there, explained);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traces_and_metrics_go_over_tls_to_a_collector_that_the_system_trusts() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let collector = Collector::start_tls(&made.cert.pem(), &made.signing_key.serialize_pem()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = dir.path().join("trusted.pem");
+    std::fs::write(&trusted, made.cert.pem()).unwrap();
+    let mut world = World::new(Database::sqlite()).await;
+    let url = collector.url();
+    world.extra = format!("[telemetry]\ntrace_ratio = 1.0\notlp_endpoint = {url:?}\n");
+    let keyferry = Keyferry::start_in(&[("SSL_CERT_FILE", &trusted)], &world.write_config());
+    let client = keyferry.client(world.service());
+    eventually("the service is ready", async || client.is_ready().await).await;
+    world.tenant(&keyferry, "acme", None).await;
+    let received = |what: &str| {
+        let received = collector.received();
+        received.windows(what.len()).any(|window| window == what.as_bytes())
+    };
+    eventually("traces arrive", async || received("TraceService")).await;
+    assert!(keyferry.terminate().success());
+    assert!(received("MetricsService"));
 }

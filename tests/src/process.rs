@@ -34,9 +34,16 @@ impl Keyferry {
     /// Starts one, and waits until it says where it serves.
     #[must_use]
     pub fn start(config: &Path) -> Self {
+        Self::start_in(&[], config)
+    }
+
+    /// The same in an environment that says something.
+    #[must_use]
+    pub fn start_in(environment: &[(&str, &Path)], config: &Path) -> Self {
         let mut child = command()
             .args(["serve", "--config"])
             .arg(config)
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

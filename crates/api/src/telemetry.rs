@@ -10,12 +10,13 @@ pub(crate) mod tracing_context;
 use std::io::IsTerminal;
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig, tonic_types::transport::ClientTlsConfig};
 use opentelemetry_sdk::{
     Resource,
     trace::{Sampler, SdkTracerProvider},
 };
 use tracing_subscriber::{Layer, Registry, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use url::Url;
 
 pub use self::metrics::Metrics;
 pub(crate) use self::{
@@ -89,10 +90,7 @@ fn traces(config: &TelemetryConfig) -> Result<Option<SdkTracerProvider>, Telemet
     let Some(endpoint) = &config.otlp_endpoint else {
         return Ok(None);
     };
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint.as_str())
-        .build()?;
+    let exporter = towards(SpanExporter::builder().with_tonic(), endpoint).build()?;
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_ratio)));
     let provider = SdkTracerProvider::builder()
         .with_resource(resource())
@@ -100,6 +98,17 @@ fn traces(config: &TelemetryConfig) -> Result<Option<SdkTracerProvider>, Telemet
         .with_batch_exporter(exporter)
         .build();
     Ok(Some(provider))
+}
+
+/// Has an exporter send to a collector, whose certificate is checked with the operating system's roots.
+fn towards<B: WithExportConfig + WithTonicConfig>(exporter: B, collector: &Url) -> B {
+    let exporter = exporter.with_endpoint(collector.as_str());
+    if collector.scheme() == "https" {
+        // The exporter's own default trusts no root at all.
+        exporter.with_tls_config(ClientTlsConfig::new().with_native_roots())
+    } else {
+        exporter
+    }
 }
 
 /// Who we are, to a collector.

@@ -20,7 +20,7 @@ use opentelemetry::{
     KeyValue,
     metrics::{AsyncInstrument, BoundHistogram, Meter, MeterProvider},
 };
-use opentelemetry_otlp::{MetricExporter, WithExportConfig};
+use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::TextEncoder;
 
@@ -107,10 +107,7 @@ impl Metrics {
             .with_resource(resource())
             .with_reader(exporter);
         if let Some(endpoint) = &config.otlp_endpoint {
-            let exporter = MetricExporter::builder()
-                .with_tonic()
-                .with_endpoint(endpoint.as_str())
-                .build()?;
+            let exporter = super::towards(MetricExporter::builder().with_tonic(), endpoint).build()?;
             provider = provider.with_periodic_exporter(exporter);
         }
         let provider = provider.build();
