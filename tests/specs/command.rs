@@ -1,6 +1,13 @@
 //! The command: what it prints, and how it ends.
 
+mod access;
+mod checking;
+mod migrating;
+mod tenants;
+
 use keyferry_tests::{Database, World, command, repository};
+
+pub(crate) use self::checking::check;
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = command().args(arguments).output().unwrap();
@@ -51,23 +58,19 @@ fn wrong_usage_ends_with_two_and_says_what_is_wrong() {
     assert!(error.contains("/nowhere/keyferry.toml"), "{error}");
 }
 
-#[test]
-fn a_configuration_is_checked_without_being_used() {
-    let dir = tempfile::tempdir().unwrap();
-    let (path, url) = (dir.path().join("keyferry.toml"), dir.path().join("url"));
-    std::fs::write(&url, "postgres://keyferry@postgres/keyferry").unwrap();
-    let example = std::fs::read_to_string(repository().join("deploy/keyferry.example.toml")).unwrap();
-    let example = example.replace("/run/secrets/keyferry/registry-url", url.to_str().unwrap());
-    let check = |text: &str| {
-        std::fs::write(&path, text).unwrap();
-        run(&["serve", "--check-config", "--config", path.to_str().unwrap()])
-    };
-    let (code, output, error) = check(&example);
-    assert_eq!(code, 0, "{error}");
-    assert!(output.contains("good"));
-    let (code, _, error) = check(&example.replace("[http]\n", "[http]\nlisten_on = \"x\"\n"));
-    assert_eq!(code, 2);
-    assert!(error.contains("listen_on"), "{error}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_start_ends_with_one_and_says_why() {
+    let world = World::new(Database::sqlite()).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = command()
+        .args(["serve", "--config", world.write_config().to_str().unwrap()])
+        .env("KEYFERRY_HTTP__LISTEN", &addr)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(&format!("cannot listen on {addr}: ")), "{error}");
 }
 
 #[test]

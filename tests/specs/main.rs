@@ -4,6 +4,7 @@
 
 mod command;
 mod crashes;
+mod deploying;
 mod dev;
 mod economy;
 mod interop;
