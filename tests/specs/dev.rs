@@ -18,11 +18,7 @@ struct Dev {
 impl Dev {
     /// Starts it, and reads what it prints up to the last line to type.
     fn start(home: &Path) -> Self {
-        let free = "127.0.0.1:0";
-        let mut child = command()
-            .args(["dev", "--listen", free, "--azure", free, "--control", free])
-            .current_dir(home)
-            .env("HOME", home)
+        let mut child = in_home(home)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -57,6 +53,16 @@ impl Drop for Dev {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command that starts it.
+fn in_home(home: &Path) -> Command {
+    let free = "127.0.0.1:0";
+    let mut dev = command();
+    dev.args(["dev", "--listen", free, "--azure", free, "--control", free])
+        .current_dir(home)
+        .env("HOME", home);
+    dev
 }
 
 /// What a shell printed: the answers, and those that were passed on to a variable as well.
@@ -140,6 +146,67 @@ fn the_lines_that_dev_prints_work_as_printed_and_a_second_start_finds_its_data()
         "the operator's access is found beside it"
     );
     third.interrupt();
+}
+
+/// What a first start brings about, by the file that shows it and what it then holds, in this order.
+const PROGRESS: [(&str, &str); 12] = [
+    ("", ""),
+    ("emulator/emulator.json", "authority"),
+    ("world.json", "platform"),
+    ("client-secret", ""),
+    ("emulator/emulator.json", "Keyferry.Operator"),
+    ("emulator/emulator.json", "acme-demo.vault.azure.net"),
+    ("emulator/emulator.json", "crypto-user"),
+    ("emulator/emulator.json", "customer-key"),
+    ("keyferry.toml", ""),
+    ("registry.db", ""),
+    ("registry.db", "tenants"),
+    ("service.json", ""),
+];
+
+#[test]
+fn a_first_start_that_is_killed_at_any_moment_is_taken_up_by_the_next() {
+    for (file, content) in PROGRESS {
+        let home = tempfile::tempdir().unwrap();
+        let shown = home.path().join(".keyferry").join(file);
+        let has_come = || match std::fs::read(&shown) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).contains(content),
+            Err(_) => shown.is_dir(),
+        };
+        let mut first = in_home(home.path()).stdout(Stdio::null()).spawn().unwrap();
+        loop {
+            let is_over = first.try_wait().unwrap().is_some() || home.path().join(".keyferry/service.json").exists();
+            if has_come() {
+                break;
+            }
+            assert!(!is_over, "{file} {content} never came");
+            std::thread::yield_now();
+        }
+        first.kill().unwrap();
+        first.wait().unwrap();
+
+        let second = Dev::start(home.path());
+        let printed = shell(second.to_type()).answers;
+        assert_eq!(
+            field(&printed, "plaintext"),
+            ["cGF5cm9sbA"],
+            "killed at {file} {content}: {printed}"
+        );
+        second.interrupt();
+    }
+}
+
+#[test]
+fn a_world_that_cannot_be_read_stops_dev_and_is_left_as_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    Dev::start(home.path()).interrupt();
+    let world = home.path().join(".keyferry/world.json");
+    std::fs::write(&world, "{").unwrap();
+    let output = in_home(home.path()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("world.json cannot be read"), "{error}");
+    assert_eq!(std::fs::read_to_string(&world).unwrap(), "{");
 }
 
 #[test]
