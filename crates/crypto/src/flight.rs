@@ -38,18 +38,20 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut flying = lock(&self.0);
-        if let Some(flight) = flying.get(&key) {
-            return Flight(flight.clone());
-        }
-        let landed = landed();
-        let has_landed = landed.is_some();
-        let (arrival, waiting) = watch::channel(landed);
-        if !has_landed {
+        let (arrival, waiting, leave) = {
+            let mut flying = lock(&self.0);
+            if let Some(flight) = flying.get(&key) {
+                return Flight(flight.clone());
+            }
+            let (arrival, waiting) = watch::channel(landed());
+            if waiting.borrow().is_some() {
+                return Flight(waiting);
+            }
             flying.insert(key.clone(), waiting.clone());
-            let leave = Leave(Arc::clone(&self.0), key);
-            tokio::spawn(fly(start(), arrival, leave).in_current_span());
-        }
+            (arrival, waiting, Leave(Arc::clone(&self.0), key))
+        };
+        // Not under the lock: a runtime that is shutting down drops the task at once, on this thread, and `leave` with it.
+        tokio::spawn(fly(start(), arrival, leave).in_current_span());
         Flight(waiting)
     }
 }
@@ -84,9 +86,15 @@ fn lock<K, V>(flying: &Mutex<Flying<K, V>>) -> MutexGuard<'_, Flying<K, V>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::{
+        sync::{
+            atomic::{AtomicUsize, Ordering::Relaxed},
+            mpsc,
+        },
+        time::Duration,
+    };
 
-    use tokio::sync::Notify;
+    use tokio::{runtime::Builder, sync::Notify};
 
     use super::*;
 
@@ -128,5 +136,24 @@ mod tests {
         let flight = flights.join(1, || None, || async { panic!("lost") });
         assert_eq!(flight.landing().await, None);
         assert!(lock(&flights.0).is_empty());
+    }
+
+    #[test]
+    fn a_flight_that_starts_while_the_runtime_shuts_down_is_lost_and_nobody_waits_for_it() {
+        let (told, outcome) = mpsc::channel();
+        // On a thread of its own, so that a deadlock is told, and not waited for.
+        std::thread::spawn(move || {
+            let flights = Flights::<u8, u8>::new();
+            let closed = Builder::new_current_thread().build().unwrap();
+            let handle = closed.handle().clone();
+            drop(closed);
+            let inside = handle.enter();
+            let flight = flights.join(1, || None, || async { 7 });
+            drop(inside);
+            let open = Builder::new_current_thread().build().unwrap();
+            let landed = open.block_on(flight.landing());
+            told.send((landed, lock(&flights.0).len())).unwrap();
+        });
+        assert_eq!(outcome.recv_timeout(Duration::from_secs(20)), Ok((None, 0)));
     }
 }
