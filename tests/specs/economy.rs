@@ -18,6 +18,7 @@ async fn ten_thousand_unwraps_at_once_ask_key_vault_once() {
     let context = Context::new();
     let key = world.data(&keyferry, "acme").generate_data_key(&context).await.unwrap();
     let fresh = world.start().await;
+    world.order(Order::ResetCalls);
     // The answer comes late, so that all of them wait for it.
     world.fault(&acme, Operation::UnwrapKey, Fault::Latency { millis: 1500 });
     let clients: Vec<_> = (0..CONNECTIONS)
@@ -71,8 +72,14 @@ async fn a_hundred_thousand_wrapped_keys_cost_key_vault_what_their_data_keys_cos
         .map(|tenant| world.count(tenant, Operation::WrapKey))
         .sum();
     assert_eq!(data_keys, TENANTS as u64, "a lease is one data key");
+    let proofs: u64 = tenants
+        .iter()
+        .map(|tenant| world.count(tenant, Operation::UnwrapKey))
+        .sum();
+    assert_eq!(proofs, data_keys, "and is proven once");
 
     let fresh = world.start().await;
+    world.order(Order::ResetCalls);
     let opens = stream::iter(tenants.iter().zip(wrapped)).map(|(tenant, wrapped)| {
         let client = world.data(&fresh, &tenant.slug);
         let items: Vec<_> = wrapped
@@ -107,4 +114,5 @@ async fn a_lease_serves_every_operation_that_seals() {
     data.encrypt(&Secret::from(vec![2; 1000]), &context).await.unwrap();
     data.encrypt_bytes(vec![3; 1 << 20], &context).await.unwrap();
     assert_eq!(world.count(&acme, Operation::WrapKey), 1);
+    assert_eq!(world.count(&acme, Operation::UnwrapKey), 1, "the lease's proof");
 }

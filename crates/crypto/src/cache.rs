@@ -162,6 +162,7 @@ mod tests {
 
     fn subject() -> Subject {
         Subject {
+            call: crate::vault::Call::Unwrap,
             key: crate::id::KeyRef {
                 vault: "acme.vault.azure.net".parse().unwrap(),
                 name: "kek".parse().unwrap(),

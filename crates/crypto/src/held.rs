@@ -93,6 +93,11 @@ impl HeldKey {
         self.standing.is_withdrawn()
     }
 
+    /// Whether the caller is the one to ask the vault before the key is used again: see [`Standing::claims_doubt`].
+    pub(crate) fn claims_doubt(&self) -> bool {
+        self.standing.claims_doubt()
+    }
+
     /// What may be done with the key under the tenant's present policy, which may be stricter than when it came.
     pub(crate) fn freshness(&self, policy: &SealingPolicy, now: Instant) -> Freshness {
         let ttl = self.timing.ttl.min(policy.cache_ttl);

@@ -2,7 +2,8 @@
 //!
 //! Every call to the vault is made here, and what its answer teaches is learnt here, once per call however many wait for
 //! it:
-//! - a refusal (`Fault::Customer`) evicts at once whatever it concerns, and is remembered for a moment;
+//! - a refusal (`Fault::Customer`) evicts at once whatever it concerns, and is remembered for a moment; what it only may
+//!   concern is asked for again before it is used (see [`Meaning`](crate::vault::Meaning));
 //! - bytes that do not unwrap (`Fault::Caller`) are remembered for a moment;
 //! - unavailable is not revoked (`Fault::Unavailable`): nothing is evicted, and a key under grace learns of the outage;
 //! - our own failure (`Fault::Service`) says nothing about the tenant.
@@ -27,14 +28,17 @@ use crate::{
     sealer::SealerError,
     secret::DataKey,
     standing::{Standing, StandingId, Standings, Subject},
-    stats::{Counters, SealerStats},
+    stats::{Counter, Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
     troubles::Troubles,
-    vault::{Fault, KeyVault, VaultCause, VaultError, WrappedDataKey},
+    vault::{Call, Fault, KeyVault, Reach, VaultCause, VaultError, WrappedDataKey},
 };
 
 mod leasing;
 mod opening;
+mod proving;
+
+use self::proving::Proof;
 
 /// Bounds on what a sealer keeps in memory.
 #[derive(Clone, Copy, Debug)]
@@ -79,20 +83,24 @@ impl Keyring {
     /// Wraps a data key under the tenant's current key.
     pub(crate) async fn wrapped(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
         let standing = self.wrapping_standing(tenant)?;
-        self.wrap(tenant, &standing, data_key).await
+        let proven = self.wrap_proven(tenant, &standing, data_key, Proof::Shared).await?;
+        Ok(proven.wrapped)
     }
 
     /// Forgets all that is kept of a tenant.
     pub(crate) fn evict(&self, tenant: TenantId) {
-        self.standings.withdraw_all(tenant);
+        let is_eviction = self.standings.withdraw_all(tenant);
         self.leases.remove(&tenant);
-        self.note_eviction();
+        if is_eviction {
+            self.note_eviction();
+        }
     }
 
     /// Forgets all that is kept of every tenant. (A lease that was withdrawn is not used, and goes with the next `tidy`.)
     pub(crate) fn evict_all(&self) {
-        self.standings.withdraw_everything();
-        self.note_eviction();
+        if self.standings.withdraw_everything() {
+            self.note_eviction();
+        }
     }
 
     /// Wipes from memory what is expired or withdrawn.
@@ -116,7 +124,7 @@ impl Keyring {
 
     /// The standing under which to wrap for a tenant, unless the vault refused to a moment ago.
     fn wrapping_standing(&self, tenant: &TenantKeys) -> Result<Arc<Standing>, VaultError> {
-        let standing = self.standings.of(tenant.tenant, Subject::current(&tenant.current));
+        let standing = self.standings.of(tenant.tenant, Subject::wrap(tenant));
         self.recall(&standing, None)?;
         Ok(standing)
     }
@@ -136,49 +144,74 @@ impl Keyring {
     async fn wrap(
         &self,
         tenant: &TenantKeys,
-        standing: &Standing,
+        standing: &Arc<Standing>,
         data_key: &DataKey,
     ) -> Result<WrappedDataKey, VaultError> {
-        self.counters.vault_wraps.count();
-        let answer = self.vault.wrap(tenant, data_key).await;
-        let answer = answer.and_then(|wrapped| as_asked(tenant, wrapped));
-        self.learn(standing, answer.as_ref().err());
-        answer
+        let wrap = async { as_asked(tenant, self.vault.wrap(tenant, data_key).await?) };
+        self.call(standing, &self.counters.vault_wraps, wrap).await
     }
 
     /// Asks the vault to unwrap.
     async fn unwrap(
         &self,
         tenant: &TenantKeys,
-        standing: &Standing,
+        standing: &Arc<Standing>,
         wrapped: &WrappedDataKey,
     ) -> Result<DataKey, VaultError> {
-        self.counters.vault_unwraps.count();
-        let answer = self.vault.unwrap(tenant, wrapped).await;
+        let unwrap = self.vault.unwrap(tenant, wrapped);
+        self.call(standing, &self.counters.vault_unwraps, unwrap).await
+    }
+
+    /// Makes a call to the vault, counts it and learns from its answer.
+    async fn call<T>(
+        &self,
+        standing: &Arc<Standing>,
+        made: &Counter,
+        call: impl Future<Output = Result<T, VaultError>>,
+    ) -> Result<T, VaultError> {
+        made.count();
+        let answer = call.await;
         self.learn(standing, answer.as_ref().err());
         answer
     }
 
     /// Learns from a call how things are with everything under the standing that it was made with.
-    fn learn(&self, standing: &Standing, failure: Option<&VaultError>) {
+    fn learn(&self, standing: &Arc<Standing>, failure: Option<&VaultError>) {
         let Some(error) = failure else {
+            standing.note_served(Instant::now());
             if let Some(cause) = self.troubles.are_over(standing) {
                 tracing::info!(tenant = %standing.tenant(), ?cause, "the key vault serves again");
             }
             return;
         };
-        self.tell(standing, error);
         let cause = error.cause();
-        let Some(reach) = cause.reach() else {
+        if cause == VaultCause::KeyNotFound && standing.subject().call == Call::Unwrap && !standing.has_served() {
+            self.learn_of_unknown_version(standing, error);
+            return;
+        }
+        self.tell(standing, error);
+        let Some(meaning) = cause.meaning(standing.subject().call) else {
             self.counters.vault_failures.count();
             return;
         };
         self.counters.vault_refusals.count();
-        if let Some(anew) = self.standings.withdraw(standing, reach) {
-            tracing::debug!(tenant = %standing.tenant(), ?cause, ?reach, "cached keys evicted");
-            self.cache.remember(anew, None, error.clone());
-            self.note_eviction();
+        if let Some(withdrawal) = self.standings.withdraw(standing, meaning) {
+            self.cache.remember(withdrawal.anew, None, error.clone());
+            if withdrawal.is_eviction {
+                tracing::debug!(tenant = %standing.tenant(), ?cause, ?meaning, "cached keys evicted");
+                self.note_eviction();
+            }
         }
+    }
+
+    /// Learns that the vault does not know a version that it never unwrapped with for us. Perhaps the customer has deleted
+    /// the key; perhaps somebody made the version up, as an envelope may name any. So it counts as no refusal and evicts
+    /// nothing; the versions that the vault did unwrap with are put in doubt, no more than now and then.
+    fn learn_of_unknown_version(&self, standing: &Arc<Standing>, error: &VaultError) {
+        self.counters.vault_failures.count();
+        self.tell(standing, error);
+        self.standings.doubt(standing, Reach::Key, Instant::now());
+        self.cache.remember(Arc::clone(standing), None, error.clone());
     }
 
     /// Logs why a call failed, as loud as whose move it is, unless it was told before.

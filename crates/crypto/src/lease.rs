@@ -237,7 +237,8 @@ impl Expiry<TenantId, Arc<Lease>> for WhenOver {
     }
 }
 
-fn max_age(policy: &SealingPolicy) -> Duration {
+/// The longest that a lease may serve under a policy.
+pub(crate) fn max_age(policy: &SealingPolicy) -> Duration {
     policy.lease_max_age.min(SealingPolicy::MAX_LEASE_AGE)
 }
 

@@ -29,6 +29,9 @@
 //! - **A caller** of the right tenant with the wrong encryption context, or who takes a key for data, opens nothing.
 //! - **A customer** who withdraws its key is obeyed within its cache TTL, counted from when its vault last gave the key;
 //!   and at once where the refusal is noticed. What was asked before an eviction never answers what comes after it.
+//!   Only an unwrap gives a key: that a vault wraps proves nothing. So nothing is kept for opening for having been wrapped,
+//!   and nothing is sealed, nor rewrapped, under a version of a key that the vault has not unwrapped with for longer than
+//!   the tenant lets a lease last.
 //! - **Who knows a data key**, the customer among them, cannot make an envelope that opens to different texts under
 //!   different keys: envelopes commit to their data key.
 //!

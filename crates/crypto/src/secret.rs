@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::random::{self, NoRandomness};
@@ -33,6 +34,11 @@ impl DataKey {
         }
         key.copy_from_slice(&bytes);
         Some(Self(key))
+    }
+
+    /// Whether the other is the same key, found out in constant time.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.expose().ct_eq(other.expose()).into()
     }
 
     /// The key's bytes, for the one call that needs them.

@@ -6,6 +6,9 @@
 //! already withdrawn. Whoever asks after the eviction gets a new standing, and so a call of its own. Nothing needs to be
 //! searched for; the memory is wiped a moment later by `tidy`.
 //!
+//! Where a refusal may or may not mean a key, its standing is put in doubt: the next to use the key asks the vault first,
+//! and the answer decides for all.
+//!
 //! A standing leaves the table only when nothing but the table holds it, so none that matters is ever overlooked.
 
 use std::{
@@ -14,16 +17,21 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{
     id::{KekId, KeyRef, KeyVersion, TenantId},
-    vault::Reach,
+    tenant::{TenantKeys, VersionPolicy},
+    vault::{Call, Meaning, Reach},
 };
 
-/// What a standing is about: a tenant's key, at one version (to unwrap) or at whichever is current (to wrap).
+/// What a standing is about: what is asked of a tenant's key, at one version or, to wrap, at whichever is the latest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Subject {
+    pub(crate) call: Call,
     pub(crate) key: KeyRef,
     pub(crate) version: Option<KeyVersion>,
 }
@@ -34,6 +42,9 @@ pub(crate) struct Standing {
     tenant: TenantId,
     subject: Subject,
     withdrawn: AtomicBool,
+    doubted: AtomicBool,
+    /// When the vault last did as asked.
+    served: Mutex<Option<Instant>>,
 }
 
 /// Never used twice in a process.
@@ -45,6 +56,14 @@ pub(crate) struct Standings {
     shards: [Mutex<Shard>; SHARDS],
     next: AtomicU64,
     next_pruned: AtomicUsize,
+}
+
+/// What is left of a standing that was withdrawn.
+pub(crate) struct Withdrawal {
+    /// The standing that follows it, under which the refusal may be remembered.
+    pub(crate) anew: Arc<Standing>,
+    /// Whether the vault had served under anything that was withdrawn. If not, there is nothing to be wiped.
+    pub(crate) is_eviction: bool,
 }
 
 type Shard = HashMap<TenantId, HashMap<Subject, Arc<Standing>>>;
@@ -65,6 +84,32 @@ impl Standing {
     /// Whether what was got under this standing must not be used any more.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.load(Ordering::Acquire)
+    }
+
+    /// Whether the caller is the one to ask the vault before anything is used that was got under this standing.
+    pub(crate) fn claims_doubt(&self) -> bool {
+        self.doubted.load(Ordering::Acquire) && self.doubted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has the next who uses what was got under this standing ask the vault first.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Release);
+    }
+
+    /// Notes that the vault did as asked.
+    pub(crate) fn note_served(&self, now: Instant) {
+        *lock(&self.served) = Some(now);
+        self.doubted.store(false, Ordering::Release);
+    }
+
+    /// Whether the vault ever did as asked.
+    pub(crate) fn has_served(&self) -> bool {
+        lock(&self.served).is_some()
+    }
+
+    /// Whether the vault did as asked less than `age` ago.
+    pub(crate) fn has_served_within(&self, age: Duration, now: Instant) -> bool {
+        lock(&self.served).is_some_and(|served| now.saturating_duration_since(served) < age)
     }
 
     fn withdraw(&self) {
@@ -91,45 +136,65 @@ impl Standings {
                 tenant,
                 subject: subject.clone(),
                 withdrawn: AtomicBool::new(false),
+                doubted: AtomicBool::new(false),
+                served: Mutex::new(None),
             })
         });
         Arc::clone(standing)
     }
 
-    /// Withdraws everything of a tenant.
-    pub(crate) fn withdraw_all(&self, tenant: TenantId) {
-        for standing in self.shard(tenant).remove(&tenant).unwrap_or_default().values() {
-            standing.withdraw();
-        }
+    /// Withdraws everything of a tenant. Whether the vault had served under any of it.
+    pub(crate) fn withdraw_all(&self, tenant: TenantId) -> bool {
+        withdrawn(self.shard(tenant).remove(&tenant).unwrap_or_default().values())
     }
 
-    /// Withdraws everything of every tenant.
-    pub(crate) fn withdraw_everything(&self) {
+    /// Withdraws everything of every tenant. Whether a vault had served under any of it.
+    pub(crate) fn withdraw_everything(&self) -> bool {
+        let mut is_eviction = false;
         for shard in &self.shards {
-            for standing in std::mem::take(&mut *lock(shard)).values().flat_map(HashMap::values) {
-                standing.withdraw();
-            }
+            let standings = std::mem::take(&mut *lock(shard));
+            is_eviction |= withdrawn(standings.values().flat_map(HashMap::values));
         }
+        is_eviction
     }
 
-    /// Withdraws what a refusal concerns, and begins the standing under which the refusal may be remembered. `None` if
-    /// the refused standing was withdrawn before: its news is old.
-    pub(crate) fn withdraw(&self, refused: &Standing, reach: Reach) -> Option<Arc<Standing>> {
+    /// Withdraws and doubts what a refusal means. `None` if the refused standing was withdrawn before: its news is old.
+    pub(crate) fn withdraw(&self, refused: &Standing, meaning: Meaning) -> Option<Withdrawal> {
+        let mut is_eviction = false;
         {
             let mut shard = self.shard(refused.tenant);
             if refused.is_withdrawn() {
                 return None;
             }
-            refused.withdraw();
             shard.entry(refused.tenant).or_default().retain(|subject, standing| {
-                let concerned = refused.subject.concerns(subject, reach);
-                if concerned {
+                let is_meant = refused.subject.concerns(subject, meaning.withdrawn);
+                if is_meant {
+                    is_eviction |= standing.has_served();
                     standing.withdraw();
+                } else if meaning
+                    .doubted
+                    .is_some_and(|reach| refused.subject.concerns(subject, reach))
+                {
+                    standing.doubt();
                 }
-                !concerned
+                !is_meant
             });
         }
-        Some(self.of(refused.tenant, refused.subject.clone()))
+        Some(Withdrawal {
+            anew: self.of(refused.tenant, refused.subject.clone()),
+            is_eviction,
+        })
+    }
+
+    /// Doubts what a refusal reaches, but for what the vault served a moment ago.
+    pub(crate) fn doubt(&self, refused: &Standing, reach: Reach, now: Instant) {
+        if let Some(standings) = self.shard(refused.tenant).get(&refused.tenant) {
+            for (subject, standing) in standings {
+                if refused.subject.concerns(subject, reach) && !standing.has_served_within(DOUBT_PAUSE, now) {
+                    standing.doubt();
+                }
+            }
+        }
     }
 
     /// Forgets the standings that nothing holds, in one of the shards: the next one each time.
@@ -152,38 +217,57 @@ impl Standings {
 }
 
 impl Subject {
-    /// One version, to unwrap.
-    pub(crate) fn kek(kek: &KekId) -> Self {
+    /// To unwrap with one version.
+    pub(crate) fn unwrap(kek: &KekId) -> Self {
         Self {
+            call: Call::Unwrap,
             key: kek.key.clone(),
             version: Some(kek.version.clone()),
         }
     }
 
-    /// Whichever version is current, to wrap.
-    pub(crate) fn current(key: &KeyRef) -> Self {
+    /// To wrap with a tenant's current key, at the version that its policy names.
+    pub(crate) fn wrap(tenant: &TenantKeys) -> Self {
         Self {
-            key: key.clone(),
-            version: None,
+            call: Call::Wrap,
+            key: tenant.current.clone(),
+            version: match &tenant.version {
+                VersionPolicy::FollowLatest => None,
+                VersionPolicy::Pinned(version) => Some(version.clone()),
+            },
         }
     }
 
     /// Whether a refusal of this concerns `other`. Where a key was refused at no particular version, any may be meant.
     fn concerns(&self, other: &Self, reach: Reach) -> bool {
         match reach {
-            Reach::Key => self.key == other.key && (self.version.is_none() || self.version == other.version),
+            Reach::Call => self == other,
+            Reach::Version => self.key == other.key && (self.version.is_none() || self.version == other.version),
+            Reach::Key => self.key == other.key,
             Reach::Vault => self.key.vault == other.key.vault,
             Reach::Directory => true,
         }
     }
 }
 
-/// The table is never left half-changed, so a panic elsewhere does not spoil it.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+/// Withdraws these. Whether the vault had served under any of them.
+fn withdrawn<'a>(standings: impl Iterator<Item = &'a Arc<Standing>>) -> bool {
+    let mut is_eviction = false;
+    for standing in standings {
+        is_eviction |= standing.has_served();
+        standing.withdraw();
+    }
+    is_eviction
+}
+
+/// Nothing here is ever left half-changed, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const SHARDS: usize = 16;
+/// How long after the vault served under a standing it is not doubted for what anyone may have made up.
+const DOUBT_PAUSE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -193,8 +277,9 @@ mod tests {
 
     const TENANT: TenantId = TenantId(Uuid::nil());
 
-    fn subject(vault: &str, name: &str, version: Option<char>) -> Subject {
+    fn subject(call: Call, vault: &str, name: &str, version: Option<char>) -> Subject {
         Subject {
+            call,
             key: KeyRef {
                 vault: format!("{vault}.vault.azure.net").parse().unwrap(),
                 name: name.parse().unwrap(),
@@ -203,25 +288,40 @@ mod tests {
         }
     }
 
+    fn unwrap(vault: &str, name: &str, version: char) -> Subject {
+        subject(Call::Unwrap, vault, name, Some(version))
+    }
+
+    fn only(withdrawn: Reach) -> Meaning {
+        Meaning {
+            withdrawn,
+            doubted: None,
+        }
+    }
+
     #[test]
     fn a_refusal_reaches_as_far_as_its_cause() {
         let subjects = [
-            subject("acme", "kek", Some('1')),
-            subject("acme", "kek", Some('2')),
-            subject("acme", "kek", None),
-            subject("acme", "old", Some('1')),
-            subject("other", "kek", Some('1')),
+            unwrap("acme", "kek", '1'),
+            unwrap("acme", "kek", '2'),
+            subject(Call::Wrap, "acme", "kek", None),
+            subject(Call::Wrap, "acme", "kek", Some('1')),
+            unwrap("acme", "old", '1'),
+            unwrap("other", "kek", '1'),
         ];
         for (refused, reach, expected) in [
-            (0, Reach::Key, [true, false, false, false, false]),
-            (2, Reach::Key, [true, true, true, false, false]),
-            (0, Reach::Vault, [true, true, true, true, false]),
-            (0, Reach::Directory, [true; 5]),
+            (0, Reach::Version, [true, false, false, true, false, false]),
+            (0, Reach::Key, [true, true, true, true, false, false]),
+            (0, Reach::Vault, [true, true, true, true, true, false]),
+            (0, Reach::Directory, [true; 6]),
+            (2, Reach::Call, [false, false, true, false, false, false]),
+            (2, Reach::Version, [true, true, true, true, false, false]),
+            (3, Reach::Version, [true, false, false, true, false, false]),
         ] {
             let standings = Standings::new();
             let all = subjects.clone().map(|subject| standings.of(TENANT, subject));
             let neighbour = standings.of(TenantId(Uuid::max()), subjects[0].clone());
-            standings.withdraw(&all[refused], reach);
+            standings.withdraw(&all[refused], only(reach));
             assert_eq!(
                 all.map(|standing| standing.is_withdrawn()),
                 expected,
@@ -232,23 +332,66 @@ mod tests {
     }
 
     #[test]
+    fn what_is_doubted_is_asked_for_by_one_and_not_withdrawn() {
+        let standings = Standings::new();
+        let refused = standings.of(TENANT, subject(Call::Wrap, "acme", "kek", None));
+        let opening = standings.of(TENANT, unwrap("acme", "kek", '1'));
+        let elsewhere = standings.of(TENANT, unwrap("other", "kek", '1'));
+        let meaning = Meaning {
+            withdrawn: Reach::Call,
+            doubted: Some(Reach::Vault),
+        };
+        standings.withdraw(&refused, meaning);
+        assert_eq!(
+            [&refused, &opening, &elsewhere].map(|standing| standing.is_withdrawn()),
+            [true, false, false]
+        );
+        assert_eq!([(); 2].map(|()| opening.claims_doubt()), [true, false]);
+        assert!(!elsewhere.claims_doubt());
+        opening.doubt();
+        opening.note_served(Instant::now());
+        assert!(!opening.claims_doubt(), "the vault has said so");
+    }
+
+    #[test]
     fn after_a_withdrawal_there_is_a_new_standing() {
         let standings = Standings::new();
-        let before = standings.of(TENANT, subject("acme", "kek", None));
-        assert_eq!(before.id(), standings.of(TENANT, subject("acme", "kek", None)).id());
+        let subject = || unwrap("acme", "kek", '1');
+        let before = standings.of(TENANT, subject());
+        assert_eq!(before.id(), standings.of(TENANT, subject()).id());
         standings.withdraw_all(TENANT);
-        let after = standings.of(TENANT, subject("acme", "kek", None));
+        let after = standings.of(TENANT, subject());
         assert!(before.is_withdrawn() && !after.is_withdrawn());
         assert_ne!(before.id(), after.id());
-        assert!(standings.withdraw(&before, Reach::Directory).is_none(), "old news");
+        assert!(
+            standings.withdraw(&before, only(Reach::Directory)).is_none(),
+            "old news"
+        );
         assert!(!after.is_withdrawn());
+    }
+
+    #[test]
+    fn it_is_an_eviction_only_where_the_vault_had_served() {
+        let standings = Standings::new();
+        let refused = standings.of(TENANT, unwrap("acme", "kek", '1'));
+        let anew = standings.withdraw(&refused, only(Reach::Key)).unwrap();
+        assert!(!anew.is_eviction);
+        standings
+            .of(TENANT, unwrap("acme", "kek", '2'))
+            .note_served(Instant::now());
+        assert!(standings.withdraw(&anew.anew, only(Reach::Key)).unwrap().is_eviction);
+        assert!(!standings.withdraw_all(TENANT));
+        standings
+            .of(TENANT, unwrap("acme", "kek", '2'))
+            .note_served(Instant::now());
+        assert!(standings.withdraw_everything());
     }
 
     #[test]
     fn only_standings_that_nothing_holds_are_forgotten() {
         let standings = Standings::new();
-        let held = standings.of(TENANT, subject("acme", "kek", Some('1')));
-        standings.of(TENANT, subject("acme", "kek", Some('2')));
+        let held = standings.of(TENANT, unwrap("acme", "kek", '1'));
+        standings.of(TENANT, unwrap("acme", "kek", '2'));
         for _ in 0..SHARDS {
             standings.prune();
         }

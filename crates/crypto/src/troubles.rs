@@ -9,15 +9,23 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::{
-    id::TenantId,
+    id::{TenantId, VaultHost},
     standing::{Standing, Subject},
-    vault::VaultCause,
+    vault::{Call, Reach, VaultCause},
 };
 
-/// The troubles with tenants' keys, as calls to their vaults find them.
-pub(crate) struct Troubles(Cache<(TenantId, Subject), Arc<Mutex<Trouble>>>);
+/// The troubles with tenants' vaults, as calls to them find them.
+pub(crate) struct Troubles(Cache<(TenantId, Place), Arc<Mutex<Trouble>>>);
 
-/// The trouble with one key.
+/// Where there is trouble. An envelope may name any version of a key; so only what a vault says of a version that it has is
+/// kept by version, else a caller could have the same told again and again.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Place {
+    Key(Subject),
+    Vault(VaultHost, Call),
+}
+
+/// The trouble at one place.
 #[derive(Default)]
 struct Trouble {
     /// Why the last call failed, and whether that was told; `None` if it did not fail.
@@ -35,7 +43,12 @@ impl Troubles {
     /// Notes that a call under this standing failed. Whether that is to be told: it is another cause than before, or was
     /// told long ago. Where calls fail and succeed by turns, a cause is told once in a [`PAUSE`].
     pub(crate) fn are_news(&self, standing: &Standing, cause: VaultCause, now: Instant) -> bool {
-        let trouble = self.0.get_with(key(standing), Arc::default);
+        let place = match cause.reach() {
+            Some(Reach::Key) if !standing.has_served() => any_version(standing),
+            Some(Reach::Version | Reach::Key) => key(standing),
+            _ => vault(standing),
+        };
+        let trouble = self.0.get_with(place, Arc::default);
         let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let goes_on = trouble.last.is_some_and(|(last, _)| last == cause);
         let lately = |&(told, at): &(VaultCause, Instant)| told == cause && now.saturating_duration_since(at) < PAUSE;
@@ -51,14 +64,32 @@ impl Troubles {
 
     /// Notes that a call under this standing did what it should. The cause of the trouble that is over, if it was told.
     pub(crate) fn are_over(&self, standing: &Standing) -> Option<VaultCause> {
-        let trouble = self.0.get(&key(standing))?;
+        let [vault, key] = [vault(standing), key(standing)].map(|place| self.is_over(&place));
+        vault.or(key)
+    }
+
+    fn is_over(&self, place: &(TenantId, Place)) -> Option<VaultCause> {
+        let trouble = self.0.get(place)?;
         let last = trouble.lock().unwrap_or_else(PoisonError::into_inner).last.take();
         last.and_then(|(cause, told)| told.then_some(cause))
     }
 }
 
-fn key(standing: &Standing) -> (TenantId, Subject) {
-    (standing.tenant(), standing.subject().clone())
+fn key(standing: &Standing) -> (TenantId, Place) {
+    (standing.tenant(), Place::Key(standing.subject().clone()))
+}
+
+fn any_version(standing: &Standing) -> (TenantId, Place) {
+    let subject = Subject {
+        version: None,
+        ..standing.subject().clone()
+    };
+    (standing.tenant(), Place::Key(subject))
+}
+
+fn vault(standing: &Standing) -> (TenantId, Place) {
+    let Subject { call, key, .. } = standing.subject();
+    (standing.tenant(), Place::Vault(key.vault.clone(), *call))
 }
 
 /// How long a cause that comes and goes is not told again.

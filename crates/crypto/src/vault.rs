@@ -132,15 +132,37 @@ pub enum VaultCause {
     RequestRejected,
 }
 
+/// What was asked of a vault. The same refusal means another thing for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    /// To wrap.
+    Wrap,
+    /// To unwrap.
+    Unwrap,
+}
+
 /// How much of a tenant's a refusal concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
+    /// The call that was refused: that key may well be used otherwise.
+    Call,
     /// The key that was used, at its version: other versions may well be in order.
+    Version,
+    /// The key that was used, at every version.
     Key,
     /// Everything in that vault.
     Vault,
     /// Every vault that trusts the customer's directory: all that the tenant has.
     Directory,
+}
+
+/// What a refusal means for what was got before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meaning {
+    /// What must not be used any more.
+    pub(crate) withdrawn: Reach,
+    /// What must not be used before the vault was asked again.
+    pub(crate) doubted: Option<Reach>,
 }
 
 impl VaultCause {
@@ -183,12 +205,26 @@ impl VaultCause {
         }
     }
 
+    /// What a refusal of `call` means; `None` if this is not a refusal.
+    ///
+    /// To wrap and to unwrap are two rights, and a key may be past the one and not the other. So a refused unwrap takes all
+    /// that it reaches; a refused wrap takes what opens only where it is about the way there and not about the call.
+    pub(crate) fn meaning(self, call: Call) -> Option<Meaning> {
+        let reach = self.reach()?;
+        let (withdrawn, doubted) = match (call, self.bearing()) {
+            (Call::Unwrap, _) | (Call::Wrap, Bearing::Sure) => (reach, None),
+            (Call::Wrap, Bearing::Possible) => (Reach::Call, Some(reach)),
+            (Call::Wrap, Bearing::None) => (Reach::Call, None),
+        };
+        Some(Meaning { withdrawn, doubted })
+    }
+
     /// How much a refusal concerns; `None` if this is not a refusal.
     pub(crate) fn reach(self) -> Option<Reach> {
         match self {
-            Self::KeyDisabled | Self::KeyNotFound | Self::KeyNotUsable | Self::KeyOperationForbidden => {
-                Some(Reach::Key)
-            }
+            Self::KeyDisabled | Self::KeyNotUsable | Self::KeyOperationForbidden => Some(Reach::Version),
+            // A vault deletes a key with all its versions.
+            Self::KeyNotFound => Some(Reach::Key),
             Self::RoleMissing
             | Self::AccessPolicyMissing
             | Self::FirewallDenied
@@ -220,11 +256,33 @@ impl VaultCause {
         }
     }
 
+    /// Whether a refused wrap says that unwraps are refused too.
+    fn bearing(self) -> Bearing {
+        match self {
+            // An expired or not yet valid key still unwraps, and permitted operations are listed one by one.
+            Self::KeyNotUsable | Self::KeyOperationForbidden => Bearing::None,
+            // Of an unpinned wrap it was the latest version, and rights are given for each call.
+            Self::KeyDisabled
+            | Self::KeyNotFound
+            | Self::RoleMissing
+            | Self::AccessPolicyMissing
+            | Self::AccessDenied => Bearing::Possible,
+            _ => Bearing::Sure,
+        }
+    }
+
     /// Whether this is the customer's definite no, upon which cached keys must go at once. Unavailable is not revoked.
     #[must_use]
     pub fn is_refusal(self) -> bool {
         self.fault() == Fault::Customer
     }
+}
+
+/// What a refused wrap says of unwraps.
+enum Bearing {
+    None,
+    Possible,
+    Sure,
 }
 
 impl VaultError {
@@ -276,45 +334,70 @@ impl std::error::Error for VaultError {}
 mod tests {
     use super::*;
 
+    use VaultCause as Cause;
+
+    const CAUSES: [VaultCause; 32] = [
+        Cause::KeyDisabled,
+        Cause::KeyNotFound,
+        Cause::KeyNotUsable,
+        Cause::KeyOperationForbidden,
+        Cause::RoleMissing,
+        Cause::AccessPolicyMissing,
+        Cause::FirewallDenied,
+        Cause::PublicAccessDisabled,
+        Cause::AccessDenied,
+        Cause::ConsentMissing,
+        Cause::PrincipalDisabled,
+        Cause::ConditionalAccess,
+        Cause::DirectoryNotFound,
+        Cause::WrongDirectory,
+        Cause::KeyVaultPrincipalMissing,
+        Cause::VaultNotFound,
+        Cause::WrappedKeyInvalid,
+        Cause::Throttled,
+        Cause::VaultFailed,
+        Cause::Timeout,
+        Cause::ConnectionFailed,
+        Cause::CertificateInvalid,
+        Cause::AnswerInvalid,
+        Cause::TokenNotVerifiable,
+        Cause::EntraThrottled,
+        Cause::EntraUnavailable,
+        Cause::AppSecretInvalid,
+        Cause::AppSecretExpired,
+        Cause::AppAssertionInvalid,
+        Cause::AppCredentialUnavailable,
+        Cause::TokenRejected,
+        Cause::RequestRejected,
+    ];
+    const GUIDE: &str = include_str!("../../../docs/azure.md");
+
     #[test]
     fn whatever_is_a_refusal_reaches_something_and_nothing_else_does() {
-        use VaultCause as Cause;
-        let causes = [
-            Cause::KeyDisabled,
-            Cause::KeyNotFound,
-            Cause::KeyNotUsable,
-            Cause::KeyOperationForbidden,
-            Cause::RoleMissing,
-            Cause::AccessPolicyMissing,
-            Cause::FirewallDenied,
-            Cause::PublicAccessDisabled,
-            Cause::AccessDenied,
-            Cause::ConsentMissing,
-            Cause::PrincipalDisabled,
-            Cause::ConditionalAccess,
-            Cause::DirectoryNotFound,
-            Cause::WrongDirectory,
-            Cause::KeyVaultPrincipalMissing,
-            Cause::VaultNotFound,
-            Cause::WrappedKeyInvalid,
-            Cause::Throttled,
-            Cause::VaultFailed,
-            Cause::Timeout,
-            Cause::ConnectionFailed,
-            Cause::CertificateInvalid,
-            Cause::AnswerInvalid,
-            Cause::TokenNotVerifiable,
-            Cause::EntraThrottled,
-            Cause::EntraUnavailable,
-            Cause::AppSecretInvalid,
-            Cause::AppSecretExpired,
-            Cause::AppAssertionInvalid,
-            Cause::AppCredentialUnavailable,
-            Cause::TokenRejected,
-            Cause::RequestRejected,
-        ];
-        for cause in causes {
-            assert_eq!(cause.reach().is_some(), cause.is_refusal(), "{cause:?}");
+        for cause in CAUSES {
+            for call in [Call::Wrap, Call::Unwrap] {
+                assert_eq!(cause.meaning(call).is_some(), cause.is_refusal(), "{cause:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_guide_tells_how_far_each_refusal_reaches() {
+        let (_, section) = GUIDE.split_once("## What a refusal takes").unwrap();
+        for cause in CAUSES {
+            let named = format!("`{cause:?}`");
+            let row = section
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(&named));
+            let told = row.map(|row| row.split('|').nth(2).unwrap().trim());
+            let expected = cause.reach().map(|reach| match reach {
+                Reach::Call => unreachable!("no cause reaches so little"),
+                Reach::Version => "that version of the key",
+                Reach::Key => "the key: a vault deletes it with all its versions",
+                Reach::Vault => "everything of the tenant's in that vault",
+                Reach::Directory => "everything of the tenant's",
+            });
+            assert_eq!(told, expected, "{cause:?}");
         }
     }
 }

@@ -114,7 +114,8 @@ async fn calls_to_the_vault_and_the_cache_are_counted() {
             world.does(&format!("{tenant}/unwrap"), &unwrap).await.with(200);
         }
     }
-    for (name, expected) in [("vault_wraps", 2), ("vault_unwraps", 3), ("cache_hits", 3)] {
+    // Two unwraps prove the two leases.
+    for (name, expected) in [("vault_wraps", 2), ("vault_unwraps", 5), ("cache_hits", 3)] {
         let counted = count(&world, &format!("keyferry_{name}_total"), &[]).await;
         assert_eq!(counted, expected, "{name}");
     }

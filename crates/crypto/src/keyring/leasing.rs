@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Keyring, lost};
+use super::{
+    Keyring, lost,
+    proving::{Proof, Proven},
+};
 use crate::{
     cache::Slot,
     flight::Flight,
@@ -14,7 +17,7 @@ use crate::{
     random,
     sealer::SealerError,
     secret::DataKey,
-    standing::{Standing, Subject},
+    standing::Standing,
     tenant::TenantKeys,
 };
 
@@ -40,12 +43,8 @@ impl Keyring {
     /// are better than a long queue of them. With one message to a lease there is nothing to share from the start.
     async fn first_lease(self: &Arc<Self>, tenant: &TenantKeys) -> NewLease {
         let standing = self.wrapping_standing(tenant)?;
-        let shared = if tenant.policy.lease_max_messages > 1 {
-            SHARED_TRIES
-        } else {
-            0
-        };
-        for _ in 0..shared {
+        let tries = if is_shared(tenant) { SHARED_TRIES } else { 0 };
+        for _ in 0..tries {
             let landed = || self.leases.usable(tenant, Instant::now()).map(Ok);
             let flight = self.board(tenant, Arc::clone(&standing), landed);
             let lease = flight.landing().await.unwrap_or_else(|| Err(lost().into()))?;
@@ -86,29 +85,27 @@ impl Keyring {
         async move { keyring.new_lease(&tenant, standing).await }
     }
 
-    /// Makes a data key, has it wrapped, and lets it be used: for sealing as a lease, and for opening what it seals.
+    /// Makes a data key, has it wrapped, and lets it be used: for sealing as a lease, and for opening what it seals if the
+    /// vault has unwrapped it.
     async fn new_lease(&self, tenant: &TenantKeys, standing: Arc<Standing>) -> NewLease {
         let data_key = DataKey::generate()?;
         let kid = DataKeyId(random::array()?);
-        let wrapped = self.wrap(tenant, &standing, &data_key).await?;
-        // The order matters: an eviction before this line has withdrawn `standing`, one after it withdraws both.
-        let opening = self.standings.of(tenant.tenant, Subject::kek(&wrapped.kek));
+        let proof = if is_shared(tenant) { Proof::Own } else { Proof::Shared };
+        let Proven { wrapped, opening } = self.wrap_proven(tenant, &standing, &data_key, proof).await?;
         let held = Arc::new(HeldKey::new(data_key, opening, &tenant.policy));
         let lease = Arc::new(Lease::new(tenant, held, kid, wrapped, Arc::clone(&standing)));
-        if !standing.is_withdrawn() {
+        if is_shared(tenant) && !standing.is_withdrawn() {
             self.cache
                 .insert(Slot::of(tenant.tenant, &lease.wrapping()), Arc::clone(lease.held()));
-            self.offer(tenant, &lease);
+            self.leases.insert(tenant.tenant, Arc::clone(&lease));
         }
         Ok(lease)
     }
+}
 
-    /// Lets others seal with a lease, if it is for more than one message.
-    fn offer(&self, tenant: &TenantKeys, lease: &Arc<Lease>) {
-        if tenant.policy.lease_max_messages > 1 {
-            self.leases.insert(tenant.tenant, Arc::clone(lease));
-        }
-    }
+/// Whether a tenant's leases are for more than one message, and so for more than one caller.
+fn is_shared(tenant: &TenantKeys) -> bool {
+    tenant.policy.lease_max_messages > 1
 }
 
 /// How often a caller waits for a lease that it shares with others, before it has one made for itself.

@@ -53,6 +53,7 @@ impl Keyring {
             return self.fetch(&request).await;
         };
         match held.freshness(&tenant.policy, now) {
+            Freshness::Fresh | Freshness::Aging if held.claims_doubt() => self.in_doubt(&request, held).await,
             Freshness::Fresh => {
                 self.counters.cache_hits.count();
                 Ok(held)
@@ -67,10 +68,22 @@ impl Keyring {
         }
     }
 
+    /// A key that the vault may not give any more: it is asked before the key is used. Whoever else comes meanwhile is served;
+    /// a refusal evicts.
+    async fn in_doubt(self: &Arc<Self>, request: &Request<'_>, held: Arc<HeldKey>) -> Unwrapped {
+        self.counters.cache_misses.count();
+        let standing = self.opening_standing(request.tenant, request.kek);
+        self.recall(&standing, Some(request.slot))?;
+        match landing(self.ask(request, standing, || None)).await {
+            Err(error) if is_no_answer(&error) && !held.is_withdrawn() => Ok(held),
+            answer => answer,
+        }
+    }
+
     /// A key past its TTL: the vault must be found unavailable before it is used. Once it was, the next requests use the
     /// key and have the vault asked again in the background.
     async fn through_outage(self: &Arc<Self>, request: &Request<'_>, held: Arc<HeldKey>) -> Unwrapped {
-        if held.is_in_outage(request.now) {
+        if held.is_in_outage(request.now) && !held.claims_doubt() {
             self.revalidate(request, &held);
             self.counters.grace_opens.count();
             return Ok(held);
@@ -87,7 +100,7 @@ impl Keyring {
     /// Has the vault asked again, in the background and by one request only.
     fn revalidate(self: &Arc<Self>, request: &Request<'_>, held: &HeldKey) {
         if held.claims_revalidation(request.now) {
-            let standing = self.opening_standing(request);
+            let standing = self.opening_standing(request.tenant, request.kek);
             drop(self.ask(request, standing, || None));
         }
     }
@@ -95,18 +108,18 @@ impl Keyring {
     /// Waits for the vault's answer.
     async fn fetch(self: &Arc<Self>, request: &Request<'_>) -> Unwrapped {
         self.counters.cache_misses.count();
-        let standing = self.opening_standing(request);
+        let standing = self.opening_standing(request.tenant, request.kek);
         self.recall(&standing, Some(request.slot))?;
         let landed = || {
             let held = self.cache.get(&request.slot)?;
             (held.freshness(&request.tenant.policy, request.now) == Freshness::Fresh).then_some(Ok(held))
         };
-        let flight = self.ask(request, standing, landed);
-        flight.landing().await.unwrap_or_else(|| Err(lost()))
+        landing(self.ask(request, standing, landed)).await
     }
 
-    fn opening_standing(&self, request: &Request<'_>) -> Arc<Standing> {
-        self.standings.of(request.tenant.tenant, Subject::kek(request.kek))
+    /// The standing under which to unwrap with a version of a tenant's key.
+    pub(super) fn opening_standing(&self, tenant: &TenantKeys, kek: &KekId) -> Arc<Standing> {
+        self.standings.of(tenant.tenant, Subject::unwrap(kek))
     }
 
     /// Asks the vault, unless the same is being asked already under the same standing.
@@ -161,4 +174,13 @@ impl Keyring {
             Fault::Customer | Fault::Service => {}
         }
     }
+}
+
+async fn landing(flight: Flight<Unwrapped>) -> Unwrapped {
+    flight.landing().await.unwrap_or_else(|| Err(lost()))
+}
+
+/// Whether the vault has said neither yes nor no.
+fn is_no_answer(error: &VaultError) -> bool {
+    matches!(error.cause().fault(), Fault::Unavailable | Fault::Service)
 }

@@ -1,7 +1,7 @@
 //! A key vault in memory, which counts its calls and can be made to fail, refuse and hang; and a tenant to use it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -24,7 +24,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The vault. It does not look at tenants: whoever may call it can unwrap, so what keeps tenants apart is not its doing.
 pub(crate) struct FakeVault {
     state: Mutex<State>,
-    hung: watch::Sender<bool>,
+    hung: watch::Sender<Hung>,
     begun: watch::Sender<Calls>,
 }
 
@@ -34,21 +34,34 @@ pub(crate) struct Calls {
     pub(crate) unwraps: usize,
 }
 
+/// Which calls do not return.
+#[derive(Clone, Copy, Default)]
+struct Hung {
+    wraps: bool,
+    /// The first unwrap of what was wrapped.
+    proofs: bool,
+    /// All further ones.
+    unwraps: bool,
+}
+
 #[derive(Default)]
 struct State {
     wrapped: HashMap<Box<[u8]>, (KekId, [u8; 32])>,
+    unwrapped: HashSet<Box<[u8]>>,
+    versions: HashSet<KekId>,
     latest: u8,
     wrap_fails: Option<VaultCause>,
     unwrap_fails: Option<VaultCause>,
     version_fails: Option<(String, VaultCause)>,
     wraps_under: Option<KekId>,
+    mixes_up: bool,
 }
 
 impl FakeVault {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
-            hung: watch::channel(false).0,
+            hung: watch::channel(Hung::default()).0,
             begun: watch::channel(Calls::default()).0,
         })
     }
@@ -94,11 +107,31 @@ impl FakeVault {
 
     /// Calls do not return until [`Self::goes_on`]. What they will return is settled when they begin.
     pub(crate) fn hangs(&self) {
-        self.hung.send_replace(true);
+        self.hung.send_replace(Hung {
+            wraps: true,
+            proofs: true,
+            unwraps: true,
+        });
+    }
+
+    /// The same, of wraps alone.
+    pub(crate) fn hangs_to_wrap(&self) {
+        self.hung.send_replace(Hung {
+            wraps: true,
+            ..Hung::default()
+        });
+    }
+
+    /// The same, of the first unwrap alone of whatever was wrapped.
+    pub(crate) fn hangs_to_prove(&self) {
+        self.hung.send_replace(Hung {
+            proofs: true,
+            ..Hung::default()
+        });
     }
 
     pub(crate) fn goes_on(&self) {
-        self.hung.send_replace(false);
+        self.hung.send_replace(Hung::default());
     }
 
     /// The customer rotates its key.
@@ -111,9 +144,16 @@ impl FakeVault {
         self.state().wraps_under = Some(kek);
     }
 
+    /// Whatever is wrapped from now on unwraps to another key.
+    pub(crate) fn mixes_keys_up(&self) {
+        self.state().mixes_up = true;
+    }
+
     /// The vault unwraps these bytes to that key.
     pub(crate) fn knows(&self, wrapped: &[u8], kek: KekId, data_key: [u8; 32]) {
-        self.state().wrapped.insert(wrapped.into(), (kek, data_key));
+        let mut state = self.state();
+        state.versions.insert(kek.clone());
+        state.wrapped.insert(wrapped.into(), (kek, data_key));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,7 +177,9 @@ impl FakeVault {
         let mut bytes = vec![0; 256];
         bytes[..16].copy_from_slice(Uuid::new_v4().as_bytes());
         let bytes: Box<[u8]> = bytes.into();
-        state.wrapped.insert(bytes.clone(), (kek.clone(), *data_key.expose()));
+        state.versions.insert(kek.clone());
+        let kept = if state.mixes_up { [0; 32] } else { *data_key.expose() };
+        state.wrapped.insert(bytes.clone(), (kek.clone(), kept));
         Ok(WrappedDataKey { kek, bytes })
     }
 
@@ -151,14 +193,17 @@ impl FakeVault {
         {
             return Err((*cause).into());
         }
+        if !state.versions.contains(&wrapped.kek) {
+            return Err(VaultCause::KeyNotFound.into());
+        }
         let known = state.wrapped.get(&wrapped.bytes).filter(|(kek, _)| *kek == wrapped.kek);
         let (_, data_key) = known.ok_or(VaultCause::WrappedKeyInvalid)?;
         Ok(DataKey::from_unwrapped(data_key.to_vec()).unwrap())
     }
 
-    async fn answer<T>(&self, count: impl FnOnce(&mut Calls), answer: T) -> T {
+    async fn answer<T>(&self, count: impl FnOnce(&mut Calls), hangs: impl Fn(&Hung) -> bool, answer: T) -> T {
         self.begun.send_modify(count);
-        self.hung.subscribe().wait_for(|hung| !hung).await.unwrap();
+        self.hung.subscribe().wait_for(|hung| !hangs(hung)).await.unwrap();
         answer
     }
 }
@@ -167,12 +212,15 @@ impl FakeVault {
 impl KeyVault for FakeVault {
     async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
         let answer = self.wrap_now(tenant, data_key);
-        self.answer(|calls| calls.wraps += 1, answer).await
+        self.answer(|calls| calls.wraps += 1, |hung| hung.wraps, answer).await
     }
 
     async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
         let answer = self.unwrap_now(wrapped);
-        self.answer(|calls| calls.unwraps += 1, answer).await
+        let is_first = self.state().unwrapped.insert(wrapped.bytes.clone());
+        let count = |calls: &mut Calls| calls.unwraps += 1;
+        let hangs = |hung: &Hung| if is_first { hung.proofs } else { hung.unwraps };
+        self.answer(count, hangs, answer).await
     }
 }
 
@@ -258,6 +306,16 @@ pub(crate) fn kid(sealed: &Sealed) -> [u8; 16] {
         .unwrap()
         + head.len();
     sealed.envelope[at..at + 16].try_into().unwrap()
+}
+
+/// An envelope under a version that no key has, as anybody could make it: one for each number.
+pub(crate) fn made_up(sealed: &Sealed, number: u32) -> Sealed {
+    let version = sealed.kek.version.as_str().as_bytes();
+    let windows = &mut sealed.envelope.windows(version.len());
+    let at = windows.rposition(|window| window == version).unwrap();
+    let mut made_up = sealed.clone();
+    made_up.envelope[at..at + version.len()].copy_from_slice(format!("f{number:031x}").as_bytes());
+    made_up
 }
 
 /// The cause, if the vault is why.

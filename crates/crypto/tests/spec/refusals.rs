@@ -3,7 +3,7 @@
 use keyferry_crypto::{sealer::SealerError, vault::VaultCause};
 use tokio::time::advance;
 
-use crate::fake::{MINUTE, SECOND, cause, key, open, replica, seal, start, tenant};
+use crate::fake::{MINUTE, SECOND, cause, key, made_up, open, replica, seal, start, tenant, tenant_with};
 
 const WHOLE_VAULT: [VaultCause; 3] = [
     VaultCause::RoleMissing,
@@ -23,7 +23,7 @@ async fn a_refusal_is_remembered_for_a_moment() {
             Some(VaultCause::KeyDisabled)
         );
     }
-    assert_eq!(vault.unwraps(), 1);
+    assert_eq!(vault.unwraps(), 2);
     assert_eq!(cold.stats().refusals_recalled, 99);
     vault.fails(None);
     advance(SECOND * 5).await;
@@ -68,9 +68,9 @@ async fn bytes_that_do_not_unwrap_are_remembered_and_harm_no_others() {
             Some(VaultCause::WrappedKeyInvalid)
         );
     }
-    assert_eq!(vault.unwraps(), 1);
+    assert_eq!(vault.unwraps(), 2);
     open(&sealer, &tenant(), &good).await.unwrap();
-    assert_eq!((vault.unwraps(), sealer.stats().evictions), (1, 0));
+    assert_eq!((vault.unwraps(), sealer.stats().evictions), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +105,11 @@ async fn a_refusal_of_the_vault_evicts_all_that_is_in_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_one_version_leaves_the_others() {
-    for refusal in [VaultCause::KeyDisabled, VaultCause::KeyNotFound] {
+    for refusal in [
+        VaultCause::KeyDisabled,
+        VaultCause::KeyNotUsable,
+        VaultCause::KeyOperationForbidden,
+    ] {
         let (vault, sealer) = start();
         let [hot, cold] = two_versions(&vault, &sealer).await;
         vault.fails_at_version(&cold.kek, refusal);
@@ -114,6 +118,68 @@ async fn a_refusal_of_one_version_leaves_the_others() {
         open(&sealer, &tenant(), &hot).await.unwrap();
         seal(&sealer, &tenant()).await.unwrap();
         assert_eq!((vault.wraps(), vault.unwraps()), (before.wraps, before.unwraps + 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_key_is_deleted_with_all_its_versions() {
+    let (vault, sealer) = start();
+    let tenant = tenant_with(|policy| policy.cache_ttl = MINUTE * 60);
+    let cold = seal(&replica(&vault), &tenant).await.unwrap();
+    let old = seal(&sealer, &tenant).await.unwrap();
+    vault.rotates();
+    advance(MINUTE * 5).await;
+    let new = seal(&sealer, &tenant).await.unwrap();
+    assert_ne!(old.kek, new.kek);
+    vault.fails(VaultCause::KeyNotFound);
+    let before = vault.calls();
+    // It is noticed where a data key is asked for that is not cached.
+    for sealed in [&cold, &old, &new] {
+        let opened = open(&sealer, &tenant, sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::KeyNotFound));
+    }
+    assert_eq!(cause(seal(&sealer, &tenant).await), Some(VaultCause::KeyNotFound));
+    assert_eq!(vault.wraps(), before.wraps + 1, "the lease is over");
+    assert_eq!(sealer.stats().evictions, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_may_be_made_up_evicts_nothing_but_has_the_others_asked_for() {
+    let (vault, sealer) = start();
+    let [hot, cold] = two_versions(&vault, &sealer).await;
+    advance(SECOND * 10).await;
+    let before = vault.unwraps();
+    for number in 0..100 {
+        let opened = open(&sealer, &tenant(), &made_up(&hot, number)).await;
+        assert_eq!(cause(opened), Some(VaultCause::KeyNotFound));
+        open(&sealer, &tenant(), &hot).await.unwrap();
+    }
+    assert_eq!(vault.unwraps(), before + 100 + 1, "once in a while");
+    let stats = sealer.stats();
+    assert_eq!((stats.evictions, stats.vault_refusals), (0, 0));
+    // The key is deleted indeed: noticed through a version that this replica never used.
+    advance(SECOND * 10).await;
+    vault.fails(VaultCause::KeyNotFound);
+    for sealed in [&cold, &hot] {
+        let opened = open(&sealer, &tenant(), sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::KeyNotFound));
+    }
+    assert_eq!(sealer.stats().evictions, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_where_nothing_was_held_is_no_eviction() {
+    for refusal in [VaultCause::KeyDisabled, VaultCause::RoleMissing] {
+        let (vault, sealer) = start();
+        let cold = seal(&replica(&vault), &tenant()).await.unwrap();
+        vault.fails(refusal);
+        for _ in 0..10 {
+            advance(SECOND * 6).await;
+            assert_eq!(cause(open(&sealer, &tenant(), &cold).await), Some(refusal));
+        }
+        sealer.evict(tenant().tenant);
+        sealer.evict_all();
+        assert_eq!(sealer.stats().evictions, 0);
     }
 }
 
@@ -144,7 +210,7 @@ async fn a_former_vault_that_is_gone_does_not_touch_the_present_one() {
         Some(VaultCause::VaultNotFound)
     );
     open(&sealer, &moved, &new).await.unwrap();
-    assert_eq!(vault.unwraps(), 1);
+    assert_eq!(vault.unwraps(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +226,7 @@ async fn one_tenants_refusal_is_not_anothers() {
         Some(VaultCause::ConsentMissing)
     );
     open(&sealer, &neighbour, &theirs).await.unwrap();
-    assert_eq!(vault.unwraps(), 1);
+    assert_eq!(vault.unwraps(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +237,7 @@ async fn a_withdrawn_key_opens_nothing_once_the_ttl_is_over_and_at_once_where_it
     open(&sealer, &tenant(), &sealed).await.unwrap();
     advance(MINUTE * 42 / 10).await;
     open(&sealer, &tenant(), &sealed).await.unwrap();
-    vault.begun(1, 1).await;
+    vault.begun(1, 2).await;
     tokio::task::yield_now().await;
     let opened = open(&sealer, &tenant(), &sealed).await;
     assert!(matches!(opened, Err(SealerError::Vault(error)) if error.cause() == VaultCause::KeyDisabled));

@@ -29,8 +29,9 @@ async fn what_is_sealed_opens() {
 async fn a_replica_opens_what_it_sealed_without_asking_the_vault() {
     let (vault, sealer) = start();
     let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let before = vault.calls();
     open(&sealer, &tenant(), &sealed).await.unwrap();
-    assert_eq!(vault.unwraps(), 0);
+    assert_eq!(vault.calls(), before);
 }
 
 #[tokio::test]
@@ -104,6 +105,7 @@ async fn a_key_that_is_not_the_tenants_is_never_asked_for() {
     let mut other = tenant();
     other.current = key("evil", "kek");
     let sealed = seal(&sealer, &other).await.unwrap();
+    let before = vault.calls();
     assert!(matches!(
         open(&sealer, &tenant(), &sealed).await,
         Err(SealerError::ForeignKek)
@@ -112,7 +114,7 @@ async fn a_key_that_is_not_the_tenants_is_never_asked_for() {
         sealer.rewrap(&tenant(), &sealed.envelope).await,
         Err(SealerError::ForeignKek)
     ));
-    assert_eq!(vault.unwraps(), 0);
+    assert_eq!(vault.calls(), before);
 }
 
 #[tokio::test]
@@ -168,7 +170,7 @@ async fn the_statistics_tell_what_happened() {
     let (here, there) = (sealer.stats(), elsewhere.stats());
     assert_eq!(
         (here.vault_wraps, here.vault_unwraps, here.cache_hits, here.cache_misses),
-        (1, 0, 1, 0)
+        (1, 1, 1, 0)
     );
     assert_eq!(
         (

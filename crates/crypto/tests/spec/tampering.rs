@@ -135,7 +135,7 @@ async fn a_tampered_envelope_does_not_make_the_vault_busy() {
         opens(&cold, &tenant(), &context(&CONTEXT), &sealed.envelope).await,
         "the true one still opens"
     );
-    assert_eq!(vault.unwraps(), 1);
+    assert_eq!(vault.unwraps(), 2);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use keyferry_crypto::vault::VaultCause;
 use tokio::time::advance;
 use tracing::subscriber::DefaultGuard;
 
-use crate::fake::{MINUTE, SECOND, cause, open, replica, seal, start, tenant, tenant_with};
+use crate::fake::{MINUTE, SECOND, cause, made_up, open, replica, seal, start, tenant, tenant_with};
 
 /// What is logged on this thread, at every level.
 #[derive(Clone, Default)]
@@ -131,6 +131,30 @@ async fn bytes_that_do_not_unwrap_are_no_trouble_with_the_vault() {
     let failed = open(&replica(&vault), &tenant(), &sealed).await;
     assert_eq!(cause(failed), Some(VaultCause::WrappedKeyInvalid));
     assert_eq!((log.loud(), log.count("DEBUG", "WrappedKeyInvalid")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_makes_up_versions_fills_no_log() {
+    for failure in [
+        None,
+        Some(VaultCause::KeyNotFound),
+        Some(VaultCause::RoleMissing),
+        Some(VaultCause::FirewallDenied),
+        Some(VaultCause::ConsentMissing),
+        Some(VaultCause::Throttled),
+        Some(VaultCause::AppSecretExpired),
+    ] {
+        let (log, _guard) = Log::kept();
+        let (vault, sealer) = start();
+        let sealed = seal(&replica(&vault), &tenant()).await.unwrap();
+        vault.fails(failure);
+        for number in 0..50 {
+            advance(SECOND).await;
+            assert!(open(&sealer, &tenant(), &made_up(&sealed, number)).await.is_err());
+        }
+        assert!(log.count("DEBUG", "did not do as asked") >= 49, "{failure:?}");
+        assert_eq!(log.loud(), 1, "{failure:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

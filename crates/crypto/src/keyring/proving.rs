@@ -1,0 +1,120 @@
+//! Nothing is sealed that its vault would not open.
+//!
+//! That a vault wraps proves nothing: whoever may read a key may also wrap with it, and unwrapping is another right, which
+//! the customer can take away alone. So what was wrapped is given to nobody before the vault has unwrapped under the same
+//! version of the key. A data key that seals many messages has an unwrap of its own, which also lets it be kept for
+//! opening; those that seal one message each, and rewrapped ones, share a proof for as long as the tenant lets a lease last.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::Keyring;
+use crate::{
+    lease,
+    secret::DataKey,
+    standing::{Standing, Subject},
+    tenant::TenantKeys,
+    vault::{VaultCause, VaultError, WrappedDataKey},
+};
+
+/// Which unwrap proves that a version of a key unwraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// That of the data key itself.
+    Own,
+    /// Any that is not older than the tenant lets a lease grow.
+    Shared,
+}
+
+/// A data key that was wrapped and would be unwrapped.
+pub(super) struct Proven {
+    pub(super) wrapped: WrappedDataKey,
+    /// The standing under which it was, or would be, unwrapped.
+    pub(super) opening: Arc<Standing>,
+}
+
+impl Keyring {
+    /// Has a data key wrapped, and makes sure that the vault unwraps under the version that wrapped it.
+    pub(super) async fn wrap_proven(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Arc<Standing>,
+        data_key: &DataKey,
+        proof: Proof,
+    ) -> Result<Proven, VaultError> {
+        let wrapped = self.wrap(tenant, standing, data_key).await?;
+        // The order matters: an eviction before this line has withdrawn `standing`, one after it withdraws both.
+        let opening = self.opening_standing(tenant, &wrapped.kek);
+        let proven = self.prove(tenant, &opening, &wrapped, data_key, proof).await;
+        // Somebody else may have been refused in between.
+        let proven = proven.and_then(|()| {
+            [standing, &opening]
+                .into_iter()
+                .try_for_each(|standing| self.stands(standing))
+        });
+        match proven {
+            Ok(()) => Ok(Proven { wrapped, opening }),
+            Err(error) => {
+                self.stop_sealing(tenant, &error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn prove(
+        &self,
+        tenant: &TenantKeys,
+        opening: &Arc<Standing>,
+        wrapped: &WrappedDataKey,
+        data_key: &DataKey,
+        proof: Proof,
+    ) -> Result<(), VaultError> {
+        self.recall(opening, None)?;
+        if proof == Proof::Own || !opening.has_served_within(proof_age(tenant), Instant::now()) {
+            self.unwrap_own(tenant, opening, wrapped, data_key).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails as the vault did, if a refusal has withdrawn a standing. (An eviction is for those who come after it.)
+    fn stands(&self, standing: &Standing) -> Result<(), VaultError> {
+        if !standing.is_withdrawn() {
+            return Ok(());
+        }
+        let anew = self.standings.of(standing.tenant(), standing.subject().clone());
+        self.recall(&anew, None)
+    }
+
+    /// Has the vault unwrap what it has just wrapped, which must be the same.
+    async fn unwrap_own(
+        &self,
+        tenant: &TenantKeys,
+        opening: &Arc<Standing>,
+        wrapped: &WrappedDataKey,
+        data_key: &DataKey,
+    ) -> Result<(), VaultError> {
+        let unwrap = async {
+            match self.vault.unwrap(tenant, wrapped).await {
+                Ok(unwrapped) if unwrapped.is(data_key) => Ok(()),
+                Err(error) if error.cause() != VaultCause::WrappedKeyInvalid => Err(error),
+                // These bytes come from no caller.
+                Ok(_) | Err(_) => Err(VaultCause::AnswerInvalid.into()),
+            }
+        };
+        self.call(opening, &self.counters.vault_unwraps, unwrap).await
+    }
+
+    /// Remembers for a moment that what is wrapped would not be unwrapped, so that the next to seal need not wrap to find out.
+    fn stop_sealing(&self, tenant: &TenantKeys, error: &VaultError) {
+        if error.cause().is_refusal() {
+            let standing = self.standings.of(tenant.tenant, Subject::wrap(tenant));
+            self.cache.remember(standing, None, error.clone());
+        }
+    }
+}
+
+/// How old a shared proof may be.
+fn proof_age(tenant: &TenantKeys) -> Duration {
+    lease::max_age(&tenant.policy)
+}
