@@ -5,12 +5,12 @@ mod checking;
 mod migrating;
 mod tenants;
 
-use keyferry_tests::{Database, World, command, repository};
+use keyferry_tests::{Database, World, command, output_of, repository};
 
 pub(crate) use self::checking::check;
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = command().args(arguments).output().unwrap();
+    let output = output_of(command().args(arguments));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }

@@ -1,17 +1,19 @@
 //! `keyferry dev`: a newcomer's first minute.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
 };
 
-use keyferry_tests::{command, process_signal};
+use keyferry_tests::{PATIENCE, command, ended, output_of, process_signal};
 
 /// A running `keyferry dev`, in an empty environment, on free ports.
 struct Dev {
     child: Child,
-    output: BufReader<ChildStdout>,
+    output: mpsc::Receiver<String>,
     lines: String,
 }
 
@@ -23,14 +25,22 @@ impl Dev {
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let (mut lines, mut line) = (String::new(), String::new());
-        while !line.contains("salaries") {
-            line.clear();
-            assert!(output.read_line(&mut line).unwrap() > 0, "dev ended: {lines}");
-            lines.push_str(&line);
+        let (said, output) = mpsc::channel();
+        let printed = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || printed.lines().try_for_each(|line| said.send(line.unwrap())));
+        let mut dev = Self {
+            child,
+            output,
+            lines: String::new(),
+        };
+        while !dev.lines.contains("salaries") {
+            let Ok(line) = dev.output.recv_timeout(PATIENCE) else {
+                panic!("dev ended, or says nothing more: {}", dev.lines)
+            };
+            dev.lines.push_str(&line);
+            dev.lines.push('\n');
         }
-        Self { child, output, lines }
+        dev
     }
 
     /// What it says to type.
@@ -41,10 +51,8 @@ impl Dev {
     /// Ctrl-C.
     fn interrupt(mut self) -> String {
         process_signal(&self.child, "INT");
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        assert!(self.child.wait().unwrap().success());
-        rest
+        assert!(ended(&mut self.child, "keyferry dev, after Ctrl-C").success());
+        self.output.iter().collect()
     }
 }
 
@@ -73,12 +81,9 @@ struct Printed {
 
 /// Types lines into a shell that knows nothing else.
 fn shell(lines: &str) -> Printed {
-    let output = Command::new("sh")
-        .args(["-ec", lines])
-        .env_clear()
-        .env("PATH", std::env::var("PATH").unwrap())
-        .output()
-        .unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", lines]).env_clear();
+    let output = output_of(shell.env("PATH", std::env::var("PATH").unwrap()));
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     Printed {
@@ -131,16 +136,12 @@ fn the_lines_that_dev_prints_work_as_printed_and_a_second_start_finds_its_data()
     // And so does one after a crash.
     let mut crashed = again;
     crashed.child.kill().unwrap();
-    crashed.child.wait().unwrap();
+    ended(&mut crashed.child, "a killed keyferry dev");
     let third = Dev::start(home.path());
     let setup: Vec<_> = third.to_type().lines().take(2).collect();
     let printed = shell(&format!("{}\n{decrypt}", setup.join("\n"))).answers;
     assert_eq!(field(&printed, "plaintext"), ["cGF5cm9sbA"], "{printed}");
-    let listed = command()
-        .args(["tenant", "list"])
-        .current_dir(home.path())
-        .output()
-        .unwrap();
+    let listed = output_of(command().args(["tenant", "list"]).current_dir(home.path()));
     assert!(
         String::from_utf8_lossy(&listed.stdout).contains("acme"),
         "the operator's access is found beside it"

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use keyferry_client::{Context, Secret};
-use keyferry_tests::{Database, World, needs, repository};
+use keyferry_tests::{Database, World, needs, output_of, repository};
 
 async fn pytest(path: &str, environment: Vec<(&'static str, String)>) {
     let Some(python) = needs("KEYFERRY_PYTHON", "Python with the Azure SDK") else {
@@ -11,13 +11,13 @@ async fn pytest(path: &str, environment: Vec<(&'static str, String)>) {
     };
     let path = repository().join(path);
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(python)
+        let mut pytest = Command::new(python);
+        pytest
             .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
             .arg(path)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .envs(environment)
-            .output()
-            .unwrap()
+            .envs(environment);
+        output_of(&mut pytest)
     });
     let output = output.await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use keyferry_client::{Context, Secret};
-use keyferry_tests::{Collector, Database, Keyferry, World, command, eventually, repository};
+use keyferry_tests::{Collector, Database, Keyferry, World, command, eventually, output_of, repository};
 
 fn guide() -> String {
     std::fs::read_to_string(repository().join("docs/operations.md")).unwrap()
@@ -11,11 +11,8 @@ fn guide() -> String {
 
 /// What the program says it expects where it is given a field that it does not know.
 fn fields(table: &str) -> Vec<String> {
-    let output = command()
-        .args(["serve", "--check-config"])
-        .env(format!("KEYFERRY_{}__NO_SUCH_FIELD", table.to_uppercase()), "1")
-        .output()
-        .unwrap();
+    let unknown = format!("KEYFERRY_{}__NO_SUCH_FIELD", table.to_uppercase());
+    let output = output_of(command().args(["serve", "--check-config"]).env(unknown, "1"));
     let said = String::from_utf8(output.stderr).unwrap();
     let expected = said
         .split_once("expected")
@@ -55,12 +52,7 @@ async fn every_metric_is_explained_and_every_explained_metric_is_there() {
         data.batch::<serde_json::Value>("unwrap", &items).await.unwrap().len(),
         1
     );
-    let scraped = reqwest::get(keyferry.url("/metrics"))
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let scraped = keyferry.get("/metrics").await;
     let there: BTreeSet<_> = scraped
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
 
+mod answer;
 mod collector;
+mod credential;
 mod cut;
 mod database;
 mod process;
@@ -14,22 +16,34 @@ mod world;
 use std::{io::Write, path::PathBuf, time::Duration};
 
 pub use self::{
+    answer::Answer,
     collector::Collector,
+    credential::Credential,
     cut::Cut,
     database::Database,
-    process::{Keyferry, command, signal as process_signal},
-    world::{Customer, KEY, SECRET, World, data_key_of},
+    process::{Keyferry, command, ended, output_of, signal as process_signal},
+    world::{Customer, KEY, LOCATION, SECRET, World, data_key_of},
 };
 
-/// Waits until something holds, for as long as a slow machine may need; how long it took is never looked at.
+/// As long as a slow machine may need for anything that is waited for. What takes longer does not come.
+pub const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Waits until something holds; how long it took is never looked at.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..1200 {
-        if holds().await {
-            return;
+    let (poll, _) = polls();
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(poll).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("in a minute it did not come to this: {what}");
+    };
+    let came = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(came.is_ok(), "in {PATIENCE:?} it did not come to this: {what}");
+}
+
+/// How long to wait before looking again, and how often.
+fn polls() -> (Duration, u32) {
+    let poll = Duration::from_millis(50);
+    (poll, u32::try_from(PATIENCE.as_millis() / poll.as_millis()).unwrap())
 }
 
 /// The repository's root.

@@ -4,14 +4,15 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, mpsc},
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
 };
 
-use keyferry_client::Client;
+use keyferry_client::{Client, http_client};
 use url::Url;
+
+use crate::PATIENCE;
 
 /// The command, with an environment that says nothing.
 #[must_use]
@@ -23,11 +24,52 @@ pub fn command() -> Command {
     command
 }
 
+/// Runs a command to its end. One that has none is killed, and named.
+#[must_use]
+pub fn output_of(command: &mut Command) -> Output {
+    let named = format!("{command:?}");
+    let (out, err) = (Stdio::piped(), Stdio::piped());
+    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
+    // Read meanwhile, because a full pipe would keep it from its end.
+    let (out, err) = (
+        read_all(child.stdout.take().unwrap()),
+        read_all(child.stderr.take().unwrap()),
+    );
+    let status = ended(&mut child, &named);
+    Output {
+        status,
+        stdout: out.join().unwrap(),
+        stderr: err.join().unwrap(),
+    }
+}
+
+/// Waits until a process has ended. One that does not is killed, and named.
+pub fn ended(child: &mut Child, named: &str) -> ExitStatus {
+    let (poll, polls) = crate::polls();
+    for _ in 0..polls {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        thread::sleep(poll);
+    }
+    let _ = child.kill();
+    panic!("it did not end in {PATIENCE:?}: {named}");
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        from.read_to_end(&mut all).unwrap();
+        all
+    })
+}
+
 /// A running `keyferry serve`. Dropping it kills it.
 pub struct Keyferry {
     child: Child,
     addr: SocketAddr,
     log: Arc<Mutex<Vec<u8>>>,
+    following: Option<JoinHandle<()>>,
 }
 
 impl Keyferry {
@@ -48,15 +90,21 @@ impl Keyferry {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (log, addresses) = follow(child.stderr.take().unwrap());
-        let Ok(addr) = addresses.recv_timeout(Duration::from_mins(1)) else {
+        let log = Arc::default();
+        let (following, addresses) = follow(child.stderr.take().unwrap(), Arc::clone(&log));
+        let Ok(addr) = addresses.recv_timeout(PATIENCE) else {
             let _ = child.kill();
             panic!(
                 "keyferry did not start: {}",
                 String::from_utf8_lossy(&log.lock().unwrap())
             );
         };
-        Self { child, addr, log }
+        Self {
+            child,
+            addr,
+            log,
+            following: Some(following),
+        }
     }
 
     /// Where it serves.
@@ -77,6 +125,12 @@ impl Keyferry {
         Client::new(self.url("/"), tokens).unwrap()
     }
 
+    /// What it answers at a path to one who shows no token.
+    pub async fn get(&self, path: &str) -> String {
+        let answer = http_client(None).unwrap().get(self.url(path)).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// All that it has logged.
     #[must_use]
     pub fn log(&self) -> Vec<u8> {
@@ -86,14 +140,29 @@ impl Keyferry {
     /// Kills it, with nothing said (SIGKILL).
     pub fn kill(mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        ended(&mut self.child, "a killed keyferry");
     }
 
     /// Asks it to end (SIGTERM), and waits.
     #[must_use]
     pub fn terminate(mut self) -> ExitStatus {
+        self.end()
+    }
+
+    /// Has it end well, and answers all that it has logged until then.
+    #[must_use]
+    pub fn last_words(mut self) -> Vec<u8> {
+        let status = self.end();
+        assert!(status.success(), "{status}");
+        if let Some(following) = self.following.take() {
+            following.join().unwrap();
+        }
+        self.log()
+    }
+
+    fn end(&mut self) -> ExitStatus {
         signal(&self.child, "TERM");
-        self.child.wait().unwrap()
+        ended(&mut self.child, "keyferry serve, after SIGTERM")
     }
 }
 
@@ -104,20 +173,22 @@ impl Drop for Keyferry {
     }
 }
 
-/// Sends a signal by its name.
+/// Sends a signal by its name. By the shell's own `kill`, which is there where no such program is.
 pub fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill")
-        .args(["-s", name, &child.id().to_string()])
+    let pid = child.id().to_string();
+    let sent = Command::new("sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid])
         .status();
     assert!(sent.unwrap().success());
 }
 
 /// Keeps what a process writes, and passes on the address that it names.
-fn follow(output: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, mpsc::Receiver<SocketAddr>) {
-    let log = Arc::new(Mutex::new(Vec::new()));
+fn follow(
+    output: impl Read + Send + 'static,
+    log: Arc<Mutex<Vec<u8>>>,
+) -> (JoinHandle<()>, mpsc::Receiver<SocketAddr>) {
     let (found, addresses) = mpsc::channel();
-    let kept = Arc::clone(&log);
-    thread::spawn(move || {
+    let following = thread::spawn(move || {
         let mut lines = BufReader::new(output);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
@@ -125,8 +196,8 @@ fn follow(output: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, mpsc::Rec
             if let Some((_, addr)) = text.trim_end().split_once("keyferry serves on ") {
                 let _ = found.send(addr.parse().unwrap());
             }
-            kept.lock().unwrap().append(&mut line);
+            log.lock().unwrap().append(&mut line);
         }
     });
-    (log, addresses)
+    (following, addresses)
 }

@@ -15,12 +15,14 @@ use keyferry_emulator::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{Database, Keyferry, command};
+use crate::{Credential, Database, Keyferry, command, output_of};
 
 /// The name of every customer's key.
 pub const KEY: &str = "kek";
 /// Keyferry's own client secret.
 pub const SECRET: &str = "the-application-secret-of-keyferry";
+/// Where customers' vaults are, as only Azure's own words tell it.
+pub const LOCATION: &str = "planted-location";
 /// The host of Entra.
 const ENTRA: &str = "login.microsoftonline.com";
 
@@ -40,6 +42,10 @@ pub struct World {
     pub extra: String,
     /// The registry's URL, if not the database's own.
     pub registry_url: Option<String>,
+    /// How long Keyferry waits for one answer of Azure's. Shorter only where none will come.
+    pub try_seconds: u32,
+    credential: String,
+    secrets: Vec<(&'static str, Vec<u8>)>,
     service: TokenSource,
     operator: TokenSource,
 }
@@ -59,6 +65,11 @@ pub struct Customer {
 impl World {
     /// A platform without customers, on a registry that has its schema.
     pub async fn new(database: Database) -> Self {
+        Self::with(database, Credential::Secret).await
+    }
+
+    /// The same, with a Keyferry that proves itself in that way.
+    pub async fn with(database: Database, credential: Credential) -> Self {
         let config = EmulatorConfig {
             signing_key: Some(pkcs8().clone()),
             ..EmulatorConfig::default()
@@ -66,8 +77,11 @@ impl World {
         let emulator = Emulator::start(config).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ca.pem"), emulator.ca_pem()).unwrap();
-        std::fs::write(dir.path().join("secret"), SECRET).unwrap();
+        let made = credential.make(dir.path(), &emulator, PLATFORM).await;
         let world = Self {
+            try_seconds: 15,
+            credential: made.configured,
+            secrets: made.secrets,
             service: tokens(&emulator, SERVICE),
             operator: tokens(&emulator, OPERATOR),
             emulator,
@@ -76,11 +90,8 @@ impl World {
             extra: String::new(),
             registry_url: None,
         };
-        world.platform();
-        let migrated = command()
-            .args(["migrate", "--url", &world.database.url()])
-            .output()
-            .unwrap();
+        world.platform(made.application);
+        let migrated = output_of(command().args(["migrate", "--url", &world.database.url()]));
         assert!(
             migrated.status.success(),
             "{}",
@@ -89,11 +100,17 @@ impl World {
         world
     }
 
-    fn platform(&self) {
+    fn platform(&self, keyferry: Application) {
         self.order(Order::CreateDirectory { directory: PLATFORM });
-        for (client_id, uri) in [(KEYFERRY, Some("api://keyferry")), (SERVICE, None), (OPERATOR, None)] {
+        self.order(Order::RegisterApplication {
+            client_id: KEYFERRY,
+            application: Application {
+                identifier_uri: Some("api://keyferry".into()),
+                ..keyferry
+            },
+        });
+        for client_id in [SERVICE, OPERATOR] {
             let application = Application {
-                identifier_uri: uri.map(str::to_owned),
                 secrets: vec![Secret {
                     value: SECRET.into(),
                     expired: false,
@@ -142,6 +159,7 @@ impl World {
             host: customer.vault.clone(),
             directory,
             options: VaultOptions {
+                location: LOCATION.into(),
                 throttled: false,
                 ..VaultOptions::default()
             },
@@ -209,10 +227,18 @@ impl World {
 
     /// A platform service's token, as text.
     pub async fn service_token(&self) -> String {
-        let TokenSource::ClientCredentials(credentials) = &self.service else {
-            unreachable!("made so in new")
-        };
-        credentials.token().await.unwrap().expose().to_owned()
+        text_of(&self.service).await
+    }
+
+    /// An operator's token, as text.
+    pub async fn operator_token(&self) -> String {
+        text_of(&self.operator).await
+    }
+
+    /// What Keyferry proves itself with and nobody may see, each with its name.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.secrets.clone()
     }
 
     /// A platform service's view of a tenant.
@@ -261,7 +287,7 @@ impl World {
     pub fn write_config(&self) -> PathBuf {
         let mut text = String::new();
         let azure = self.emulator.https_addr();
-        let (ca, secret) = (self.ca_file(), self.dir.path().join("secret"));
+        let ca = self.ca_file();
         let url = self.registry_url.clone().unwrap_or_else(|| self.database.url());
         write!(
             text,
@@ -274,9 +300,9 @@ url = "{url}"
 
 [azure]
 client_id = "{KEYFERRY}"
-credential = {{ type = "client-secret", secret_file = "{secret}" }}
+credential = {credential}
 extra_roots_file = "{ca}"
-timeouts = {{ try_seconds = 2, total_seconds = 10 }}
+timeouts = {{ try_seconds = {try_seconds}, total_seconds = {total_seconds} }}
 retries = {{ attempts = 2, base_seconds = 0.01, cap_seconds = 0.02, retry_after_cap_seconds = 1 }}
 
 [azure.overrides]
@@ -288,7 +314,9 @@ directories = ["{PLATFORM}"]
 audiences = ["{KEYFERRY}"]
 "#,
             extra = self.extra,
-            secret = secret.display(),
+            try_seconds = self.try_seconds,
+            total_seconds = 3 * self.try_seconds,
+            credential = self.credential,
             ca = ca.display(),
         )
         .unwrap();
@@ -375,6 +403,13 @@ pub fn data_key_of(envelope: &str) -> Vec<u8> {
     let key = RsaKey::from_pkcs8(pkcs8()).unwrap();
     key.decrypt("RSA-OAEP-256", envelope.get(start..start + 256).unwrap())
         .unwrap()
+}
+
+async fn text_of(tokens: &TokenSource) -> String {
+    let TokenSource::ClientCredentials(credentials) = tokens else {
+        unreachable!("made so in new")
+    };
+    credentials.token().await.unwrap().expose().to_owned()
 }
 
 fn tokens(emulator: &Emulator, client_id: Uuid) -> TokenSource {
