@@ -22,7 +22,8 @@ async fn unwrap_in(world: World, happens: impl FnOnce(&World, &Customer)) -> Pro
     let fresh = world.start().await;
     happens(&world, &acme);
     let token = world.service_token().await;
-    let request = http_client(None)
+    let request = http_client([])
+        .build()
         .unwrap()
         .post(fresh.url("/v1/tenants/acme/unwrap"))
         .bearer_auth(&token)
@@ -130,6 +131,8 @@ fn documented(slug: &str) -> (String, String) {
     (cells[3].to_owned(), last.to_owned())
 }
 
+type Change = fn(&mut Value);
+
 #[test]
 fn whatever_is_not_documented_is_noticed_wherever_it_stands() {
     let (title, detail) = documented("role-missing");
@@ -138,7 +141,7 @@ fn whatever_is_not_documented_is_noticed_wherever_it_stands() {
         "type": "https://keyferry.dev/problems/role-missing", "title": title, "status": 403, "detail": detail,
         "fault": "customer", "upstream": upstream,
     });
-    let answer = |change: fn(&mut Value), header: Option<(&'static str, &'static str)>| {
+    let answer = |change: Change, header: Option<(&'static str, &'static str)>| {
         let mut body = good.clone();
         change(&mut body);
         let mut headers = HeaderMap::new();
@@ -153,11 +156,11 @@ fn whatever_is_not_documented_is_noticed_wherever_it_stands() {
         };
         leaks(&answer, &["planted".into()])
     };
-    let none: fn(&mut Value) = |_| {};
+    let none: Change = |_| {};
     assert_eq!(answer(none, Some(("x-request-id", "7"))), Vec::<String>::new());
     assert_eq!(answer(none, Some(("x-request-id", "planted"))), ["planted"]);
     assert_eq!(answer(none, Some(("x-debug", "7"))), ["x-debug"]);
-    let changes: [(fn(&mut Value), &str); 6] = [
+    let changes: [(Change, &str); 6] = [
         (|body| body["debug"] = "7".into(), "debug"),
         (|body| body["upstream"]["message"] = "7".into(), "message"),
         (|body| body["upstream"]["code"] = "no access".into(), "no access"),
@@ -309,7 +312,7 @@ async fn a_hanging_vault_is_unavailable() {
     let mut world = World::new(Database::sqlite()).await;
     world.try_seconds = 2;
     let problem = unwrap_in(world, |world, acme| {
-        world.fault(acme, Operation::UnwrapKey, Faulty::Hang)
+        world.fault(acme, Operation::UnwrapKey, Faulty::Hang);
     })
     .await;
     assert_eq!(

@@ -1,120 +1,107 @@
 //! Nobody's secrets: everything that a run at the most verbose level emits and keeps is searched for what it was given.
 
-use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
-use keyferry_client::{Context, Error, Secret, TenantChange};
-use keyferry_tests::{Collector, Database, Keyferry, SECRET, World, data_key_of, eventually};
-use serde_json::json;
+mod search;
 
-/// Things that must show nowhere, each with the name it is reported by.
-struct Planted(Vec<(&'static str, Vec<u8>)>);
+use base64_simd::URL_SAFE_NO_PAD;
+use keyferry_client::{Context, Secret, TenantChange, TenantClient, http_client};
+use keyferry_tests::{Answer, Collector, Credential, Database, Keyferry, World, data_key_of};
+use serde_json::{Value, json};
 
-impl Planted {
-    /// Every writing of every secret: as it is, in base64 of either alphabet at any offset, in hexadecimal, and as a list of
-    /// numbers, as `Debug` prints bytes.
-    fn found_in(&self, text: &[u8]) -> Vec<String> {
-        let found = self.0.iter().flat_map(|(name, secret)| {
-            let writings = writings(secret);
-            let shown = writings.into_iter().filter(|(_, writing)| contains(text, writing));
-            shown
-                .map(move |(form, _)| format!("{name} in {form}"))
-                .collect::<Vec<_>>()
-        });
-        found.collect()
-    }
-}
+use self::search::{Planted, contains};
 
-fn writings(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let mut all = vec![
-        ("plain text", secret.to_vec()),
-        (
-            "hexadecimal",
-            secret
-                .iter()
-                .flat_map(|byte| format!("{byte:02x}").into_bytes())
-                .collect(),
-        ),
-        ("a list of numbers", numbers(secret)),
-    ];
-    for offset in 0..3 {
-        // Inside longer data only the groups in the middle are the same.
-        let padded: Vec<u8> = std::iter::repeat_n(0, offset).chain(secret.iter().copied()).collect();
-        for (form, encoded) in [
-            ("base64url", URL_SAFE_NO_PAD.encode_to_string(&padded)),
-            ("base64", STANDARD.encode_to_string(&padded)),
-        ] {
-            let whole_groups = encoded.trim_end_matches('=').len() / 4 * 4;
-            let middle = encoded.get(4..whole_groups.saturating_sub(4)).unwrap();
-            all.push((form, middle.as_bytes().to_vec()));
-        }
-    }
-    all
-}
-
-fn numbers(secret: &[u8]) -> Vec<u8> {
-    let numbers: Vec<_> = secret.iter().map(u8::to_string).collect();
-    numbers.join(", ").into_bytes()
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
-}
-
-#[test]
-fn the_search_finds_what_is_there() {
-    let planted = Planted(vec![("key", b"a secret that is planted".to_vec())]);
-    let text = |text: String| planted.found_in(text.as_bytes());
-    assert_eq!(text("nothing".into()), Vec::<String>::new());
-    assert_eq!(text("x a secret that is planted x".into()), ["key in plain text"]);
-    assert_eq!(
-        text(format!("{:?}", b"a secret that is planted")),
-        ["key in a list of numbers"]
-    );
-    assert!(!text(STANDARD.encode_to_string("xy a secret that is planted xy")).is_empty());
-    assert!(!text(URL_SAFE_NO_PAD.encode_to_string("?? a secret that is planted")).is_empty());
-}
+/// What the registry's database lets Keyferry in with, where it asks for one.
+const PASSWORD: &str = "the-password-of-the-registry";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_log_no_trace_no_metric_no_error_and_no_database_holds_a_secret() {
     for database in Database::each().await {
-        let collector = Collector::start().await;
-        let mut world = World::new(database).await;
-        world.extra = format!(
-            "[telemetry]\nlog = \"trace\"\nlog_format = \"json\"\ntrace_ratio = 1.0\notlp_endpoint = \"{}\"\n",
-            collector.url()
-        );
-        let keyferry = world.start().await;
-        let (planted, errors) = exercise(&world, &keyferry).await;
-        let metrics = reqwest::get(keyferry.url("/metrics"))
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap();
-        eventually("traces arrive", async || {
-            contains(&collector.received(), b"TraceService")
-        })
-        .await;
-        let (log, dump) = (keyferry.log(), world.database.dump().await);
-        assert!(keyferry.terminate().success());
-        let sent = collector.received();
-        // What is searched is there: names that must show do.
-        assert!(contains(&log, b"\"level\":\"TRACE\"") && contains(&log, b"acme"));
-        assert!(contains(&sent, b"MetricsService") && contains(&sent, b"keyferry"));
-        assert!(contains(&metrics, b"keyferry_") && contains(&dump, b"acme"));
-        for (place, text) in [
-            ("log", &log),
-            ("telemetry", &sent),
-            ("metrics", &metrics.to_vec()),
-            ("database", &dump),
-            ("errors", &errors),
-        ] {
-            assert_eq!(planted.found_in(text), Vec::<String>::new(), "found in the {place}");
-        }
+        holds_no_secret(database, Credential::Secret).await;
     }
 }
 
-/// Uses every endpoint, rightly and wrongly, with secrets that can be recognised. Answers them, and every error.
-async fn exercise(world: &World, keyferry: &Keyferry) -> (Planted, Vec<u8>) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_one_of_a_service_that_proves_itself_by_a_certificate_or_a_token_file() {
+    for credential in [Credential::Certificate, Credential::TokenFile] {
+        holds_no_secret(Database::sqlite(), credential).await;
+    }
+}
+
+async fn holds_no_secret(database: Database, credential: Credential) {
+    let collector = Collector::start().await;
+    let mut world = World::with(database, credential).await;
+    // The Postgres of these tests takes any password, so that one can be planted. A file wants none.
+    let mut url: url::Url = world.database.url().parse().unwrap();
+    if url.scheme() == "postgres" {
+        url.set_password(Some(PASSWORD)).unwrap();
+        world.registry_url = Some(url.to_string());
+    }
+    world.extra = format!(
+        "[telemetry]\nlog = \"trace\"\nlog_format = \"json\"\ntrace_ratio = 1.0\notlp_endpoint = \"{}\"\n",
+        collector.url()
+    );
+    let keyferry = world.start().await;
+    let used = use_everything(&world, &keyferry).await;
+    let metrics = keyferry.get("/metrics").await.into_bytes();
+    // At its end a process sends what it still has to tell.
+    let log = keyferry.last_words();
+    let (dump, sent) = (world.database.dump().await, collector.received());
+    // What is searched is there: names that must show do.
+    assert!(contains(&log, b"\"level\":\"TRACE\"") && contains(&log, b"acme"));
+    assert!(contains(&sent, b"TraceService") && contains(&sent, b"MetricsService") && contains(&sent, b"keyferry"));
+    assert!(contains(&metrics, b"keyferry_") && contains(&dump, b"acme"));
+    assert!(contains(&used.log_of_another, b"key-disabled") && contains(&used.refusals, b"not-authentic"));
+    for (place, text) in [
+        ("log", &log),
+        ("other log", &used.log_of_another),
+        ("telemetry", &sent),
+        ("metrics", &metrics),
+        ("database", &dump),
+        ("refusals", &used.refusals),
+    ] {
+        assert_eq!(
+            used.planted.found_in(text),
+            Vec::<String>::new(),
+            "found in the {place}, {credential:?}"
+        );
+    }
+}
+
+/// What a run leaves behind.
+struct Used {
+    planted: Planted,
+    /// Every answer that is no success, with its headers, as it came.
+    refusals: Vec<u8>,
+    /// What a second process logged, which the customer refused.
+    log_of_another: Vec<u8>,
+}
+
+/// Requests that are refused, and what they were answered.
+struct Refused {
+    http: reqwest::Client,
+    answers: Vec<u8>,
+}
+
+impl Refused {
+    async fn ask(&mut self, request: reqwest::RequestBuilder) {
+        let answer = Answer::to(request).await;
+        // A batch as such succeeds; those that are sent here hold nothing that could.
+        assert!(answer.status >= 400 || answer.body.contains("problem"), "{answer:?}");
+        self.answers.extend(answer.text().into_bytes());
+    }
+
+    fn post(&self, keyferry: &Keyferry, path: &str, token: &str) -> reqwest::RequestBuilder {
+        self.http.post(keyferry.url(path)).bearer_auth(token)
+    }
+
+    /// An operation for the tenant.
+    async fn operation(&mut self, keyferry: &Keyferry, token: &str, operation: &str, body: &Value) {
+        let path = format!("/v1/tenants/acme/{operation}");
+        self.ask(self.post(keyferry, &path, token).json(body)).await;
+    }
+}
+
+/// Uses every endpoint, rightly and wrongly, with secrets that can be recognised.
+async fn use_everything(world: &World, keyferry: &Keyferry) -> Used {
     let acme = world.tenant(keyferry, "acme", None).await;
     let data = world.data(keyferry, "acme");
     let context = Context::from([("account".to_owned(), "a planted context value".to_owned())]);
@@ -123,8 +110,11 @@ async fn exercise(world: &World, keyferry: &Keyferry) -> (Planted, Vec<u8>) {
         b"a planted key of thirty-two byte".to_vec(),
         b"a planted plaintext, which nobody may see".to_vec(),
     );
-    let mut errors = Vec::new();
-    let mut fails = |error: Error| errors.extend_from_slice(format!("{error} {error:?}").as_bytes());
+    let (token, operator) = (world.service_token().await, world.operator_token().await);
+    let mut refused = Refused {
+        http: http_client([]).build().unwrap(),
+        answers: Vec::new(),
+    };
 
     let generated = data.generate_data_key(&context).await.unwrap();
     let wrapped = data.wrap(&Secret::from(key.clone()), &context).await.unwrap();
@@ -155,43 +145,87 @@ async fn exercise(world: &World, keyferry: &Keyferry) -> (Planted, Vec<u8>) {
             json!({"ciphertext": sealed.ciphertext, "encryption_context": &context}),
         ),
     ];
-    for (operation, item) in batches {
-        let malformed = json!({"wrapped_key": "!"});
-        let answers = data
-            .batch::<serde_json::Value>(operation, &[item, malformed])
-            .await
-            .unwrap();
-        let [done, refused] = <[_; 2]>::try_from(answers).unwrap();
-        assert!(done.into_result().is_ok(), "{operation}");
-        fails(Error::Problem(refused.into_result().unwrap_err()));
+    in_batches(&data, &mut refused, keyferry, &token, batches).await;
+    for (operation, body) in [
+        (
+            "unwrap",
+            json!({"wrapped_key": wrapped.wrapped_key, "encryption_context": &other}),
+        ),
+        (
+            "decrypt",
+            json!({"ciphertext": sealed.ciphertext, "encryption_context": &other}),
+        ),
+        (
+            "unwrap",
+            json!({"wrapped_key": sealed.ciphertext, "encryption_context": &context}),
+        ),
+    ] {
+        refused.operation(keyferry, &token, operation, &body).await;
     }
-    fails(data.unwrap(&wrapped.wrapped_key, &other).await.map(drop).unwrap_err());
-    fails(data.decrypt(&sealed.ciphertext, &other).await.map(drop).unwrap_err());
-    fails(data.decrypt_bytes(bytes, &other).await.map(drop).unwrap_err());
-    fails(data.unwrap(&sealed.ciphertext, &context).await.map(drop).unwrap_err());
+    let header = URL_SAFE_NO_PAD.encode_to_string(json!(other).to_string());
+    let request = refused.post(keyferry, "/v1/tenants/acme/decrypt", &token);
+    let request = request.header("content-type", "application/octet-stream");
+    refused
+        .ask(request.header("keyferry-encryption-context", header).body(bytes))
+        .await;
+    for token in [token.clone(), format!("{token}x")] {
+        raw_mistakes(&mut refused, keyferry, &token, &key, &plaintext).await;
+    }
+    let again = acme.registration(None);
+    refused
+        .ask(refused.post(keyferry, "/v1/admin/tenants", &operator).json(&again))
+        .await;
 
-    let token = world.service_token().await;
-    raw_mistakes(keyferry, &token, &key, &plaintext, &mut fails).await;
-    let admin = world.admin(keyferry);
-    fails(
-        admin
-            .create(&acme.registration(None), None)
-            .await
-            .map(drop)
-            .unwrap_err(),
-    );
     // Refused by the customer, with an unwrap that must go to the vault.
     world.order(acme.set_key(Some(false), None));
-    let fresh = world.start().await;
-    fails(
-        world
-            .data(&fresh, "acme")
-            .unwrap(&wrapped.wrapped_key, &context)
-            .await
-            .map(drop)
-            .unwrap_err(),
-    );
-    errors.extend_from_slice(&fresh.log());
+    let another = world.start().await;
+    let body = json!({"wrapped_key": wrapped.wrapped_key, "encryption_context": &context});
+    refused.operation(&another, &token, "unwrap", &body).await;
+    let log_of_another = another.last_words();
+    administrate(world, keyferry).await;
+
+    let mut planted = vec![
+        ("the registry's password", PASSWORD.into()),
+        // All tokens begin alike, those that Keyferry got for the vault among them.
+        ("a token's beginning", token.split('.').next().unwrap().into()),
+        ("a caller's token", token.into_bytes()),
+        ("an operator's token", operator.into_bytes()),
+        ("the data key", data_key_of(&sealed.ciphertext)),
+        ("a key", key),
+        ("a generated key", generated.plaintext.unwrap().expose().to_vec()),
+        ("a plaintext", plaintext),
+        ("a context's value", b"a planted context value".to_vec()),
+        ("another context's value", b"another planted context value".to_vec()),
+    ];
+    planted.extend(world.secrets());
+    Used {
+        planted: Planted(planted),
+        refusals: refused.answers,
+        log_of_another,
+    }
+}
+
+/// Each operation in a batch that succeeds, and in one that does not.
+async fn in_batches(
+    data: &TenantClient,
+    refused: &mut Refused,
+    keyferry: &Keyferry,
+    token: &str,
+    batches: [(&str, Value); 6],
+) {
+    for (operation, item) in batches {
+        let answers = data.batch::<Value>(operation, &[item]).await.unwrap();
+        let [done] = <[_; 1]>::try_from(answers).unwrap();
+        assert!(done.into_result().is_ok(), "{operation}");
+        let malformed = json!({"items": [{"wrapped_key": "!"}]});
+        let batch = format!("{operation}/batch");
+        refused.operation(keyferry, token, &batch, &malformed).await;
+    }
+}
+
+/// Changes the tenant in every way, up to its deletion.
+async fn administrate(world: &World, keyferry: &Keyferry) {
+    let admin = world.admin(keyferry);
     assert_eq!(admin.list(None, 10).await.unwrap().tenants.len(), 1);
     let read = admin.get("acme").await.unwrap();
     let renamed = TenantChange {
@@ -202,25 +236,10 @@ async fn exercise(world: &World, keyferry: &Keyferry) -> (Planted, Vec<u8>) {
     let suspended = admin.suspend(&updated).await.unwrap();
     let resumed = admin.resume(&suspended).await.unwrap();
     admin.delete(&resumed).await.unwrap();
-
-    let planted = Planted(vec![
-        ("the application's secret", SECRET.into()),
-        // All tokens begin alike, those that Keyferry got for the vault among them.
-        ("a token's beginning", token.split('.').next().unwrap().into()),
-        ("a caller's token", token.into_bytes()),
-        ("the data key", data_key_of(&sealed.ciphertext)),
-        ("a key", key),
-        ("a generated key", generated.plaintext.unwrap().expose().to_vec()),
-        ("a plaintext", plaintext),
-        ("a context's value", b"a planted context value".to_vec()),
-        ("another context's value", b"another planted context value".to_vec()),
-    ]);
-    (planted, errors)
 }
 
 /// Requests that no client makes: secrets in the wrong field, in a body that breaks off, under a token that is not one.
-async fn raw_mistakes(keyferry: &Keyferry, token: &str, key: &[u8], plaintext: &[u8], fails: &mut impl FnMut(Error)) {
-    let http = reqwest::Client::new();
+async fn raw_mistakes(refused: &mut Refused, keyferry: &Keyferry, token: &str, key: &[u8], plaintext: &[u8]) {
     let (key, plaintext) = (
         URL_SAFE_NO_PAD.encode_to_string(key),
         URL_SAFE_NO_PAD.encode_to_string(plaintext),
@@ -237,16 +256,9 @@ async fn raw_mistakes(keyferry: &Keyferry, token: &str, key: &[u8], plaintext: &
         ("decrypt", format!("{{\"ciphertext\":{{\"{plaintext}\":[]}}}}")),
     ];
     for (operation, body) in bodies {
-        for token in [token.to_owned(), format!("{token}x")] {
-            let url = keyferry.url(&format!("/v1/tenants/acme/{operation}"));
-            let request = http
-                .post(url)
-                .bearer_auth(token)
-                .header("content-type", "application/json");
-            let answer = request.body(body.clone()).send().await.unwrap();
-            assert!(answer.status().is_client_error());
-            let problem: keyferry_client::Problem = answer.json().await.unwrap();
-            fails(Error::Problem(Box::new(problem)));
-        }
+        let request = refused.post(keyferry, &format!("/v1/tenants/acme/{operation}"), token);
+        refused
+            .ask(request.header("content-type", "application/json").body(body))
+            .await;
     }
 }

@@ -113,7 +113,7 @@ async fn token_of(emulator: &Emulator, directory: Uuid, identity: Uuid, audience
         "http://{}/managed-identity/{directory}/{identity}?resource={audience}",
         emulator.control_addr()
     );
-    let http = keyferry_client::http_client(None).unwrap();
+    let http = keyferry_client::http_client([]).build().unwrap();
     let answer: serde_json::Value = http.get(url).send().await.unwrap().json().await.unwrap();
     answer["access_token"].as_str().unwrap().to_owned()
 }

@@ -127,7 +127,13 @@ impl Keyferry {
 
     /// What it answers at a path to one who shows no token.
     pub async fn get(&self, path: &str) -> String {
-        let answer = http_client(None).unwrap().get(self.url(path)).send().await.unwrap();
+        let answer = http_client([])
+            .build()
+            .unwrap()
+            .get(self.url(path))
+            .send()
+            .await
+            .unwrap();
         answer.text().await.unwrap()
     }
 
