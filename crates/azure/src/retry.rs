@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::{config::Retries, jitter::between};
 
+/// The longest `Retry-After` that is remembered from one operation to the next.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+
 /// The tries of one operation.
 #[derive(Debug)]
 pub(crate) struct Tries {
@@ -14,6 +17,7 @@ pub(crate) struct Tries {
     deadline: Instant,
     made: u32,
     was_rejected: bool,
+    was_doubted: bool,
 }
 
 /// What to do after a failed try.
@@ -34,6 +38,7 @@ impl Tries {
             deadline,
             made: 0,
             was_rejected: false,
+            was_doubted: false,
         }
     }
 
@@ -48,31 +53,59 @@ impl Tries {
             self.was_rejected = true;
             return Next::AnotherToken;
         }
+        if is_doubtful(error.cause()) && !self.was_doubted {
+            self.was_doubted = true;
+            return self.within_deadline(pause(&self.limits, 1), now);
+        }
+        self.with_same_token(error, now)
+    }
+
+    /// Decides after the same try, where no other token is to be had.
+    pub(crate) fn with_same_token(&self, error: &VaultError, now: Instant) -> Next {
         if self.made >= self.limits.attempts || !may_pass(error.cause()) {
             return Next::GiveUp;
         }
-        let pause = match error.retry_after() {
-            Some(asked) if asked > self.limits.retry_after_cap => return Next::GiveUp,
-            Some(asked) => asked,
-            None => self.own_pause(),
-        };
-        // A try that cannot begin before the deadline only delays the answer.
+        let own = pause(&self.limits, self.made);
+        match error.retry_after() {
+            Some(asked) if asked > self.limits.retry_after_cap => Next::GiveUp,
+            // Whoever else was asked to wait was asked for the same time, and no time at all is no pause.
+            Some(asked) => {
+                let least = asked.max(own);
+                let most = (least + own).min(self.limits.retry_after_cap).max(least);
+                self.within_deadline(between(least, most), now)
+            }
+            None => self.within_deadline(own, now),
+        }
+    }
+
+    /// A try that cannot begin before the deadline only delays the answer.
+    fn within_deadline(&self, pause: Duration, now: Instant) -> Next {
         if now + pause < self.deadline {
             Next::Again(pause)
         } else {
             Next::GiveUp
         }
     }
+}
 
-    fn own_pause(&self) -> Duration {
-        let doubled = 2_u32.saturating_pow(self.made.saturating_sub(1));
-        let full = self.limits.base.saturating_mul(doubled).min(self.limits.cap);
-        between(full / 2, full)
-    }
+/// The pause after so many tries (or failures in a row): doubled for each after the first, up to the cap.
+pub(crate) fn pause(limits: &Retries, made: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
+    let full = limits.base.saturating_mul(doubled).min(limits.cap);
+    between(full / 2, full)
+}
+
+/// Whether a refusal counts only when it is said twice. While a role assignment or a policy spreads, one of a vault's
+/// machines may refuse what another grants; and of a refusal that we do not know, no better is known.
+fn is_doubtful(cause: VaultCause) -> bool {
+    matches!(
+        cause,
+        VaultCause::RoleMissing | VaultCause::AccessPolicyMissing | VaultCause::AccessDenied
+    )
 }
 
 /// Whether the next try may well succeed.
-fn may_pass(cause: VaultCause) -> bool {
+pub(crate) fn may_pass(cause: VaultCause) -> bool {
     match cause {
         VaultCause::Throttled
         | VaultCause::VaultFailed
@@ -111,6 +144,8 @@ fn may_pass(cause: VaultCause) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use keyferry_crypto::vault::Evidence;
 
     use super::*;
@@ -156,6 +191,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_is_asked_to_wait_comes_back_a_little_later_each_at_another_time() {
+        let pauses: BTreeSet<_> = (0..50)
+            .map(|_| {
+                let (mut tries, now) = tries(60);
+                let Next::Again(pause) = tries.after(&asking(5), now) else {
+                    panic!("gave up")
+                };
+                pause
+            })
+            .collect();
+        assert!(pauses.len() > 10, "{pauses:?}");
+        let (earliest, latest) = (pauses.first().unwrap(), pauses.last().unwrap());
+        assert!(
+            (5_000..=5_100).contains(&earliest.as_millis()) && latest.as_millis() <= 5_100,
+            "{pauses:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_is_asked_to_wait_for_no_time_waits_as_if_not_asked() {
+        let (mut tries, now) = tries(60);
+        for least in [50, 75, 75] {
+            let Next::Again(pause) = tries.after(&asking(0), now) else {
+                panic!("gave up early")
+            };
+            assert!(pause.as_millis() >= least, "{pause:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn no_pause_goes_past_the_deadline() {
         let (mut tries, now) = tries(5);
         assert_eq!(tries.after(&asking(6), now), Next::GiveUp);
@@ -169,6 +234,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_refusal_that_may_be_over_in_a_moment_is_heard_twice() {
+        for cause in [
+            VaultCause::RoleMissing,
+            VaultCause::AccessPolicyMissing,
+            VaultCause::AccessDenied,
+        ] {
+            // Whatever comes in between, and though it were the only try.
+            let alone = Retries { attempts: 1, ..LIMITS };
+            let now = Instant::now();
+            let mut tries = Tries::new(alone, now + Duration::from_mins(1));
+            let Next::Again(pause) = tries.after(&cause.into(), now) else {
+                panic!("{cause:?} counted at once")
+            };
+            assert!((50..=100).contains(&pause.as_millis()), "{pause:?}");
+            assert_eq!(tries.after(&cause.into(), now), Next::GiveUp, "{cause:?}");
+        }
+        let mut late = Tries::new(LIMITS, Instant::now());
+        assert_eq!(
+            late.after(&VaultCause::RoleMissing.into(), Instant::now()),
+            Next::GiveUp
+        );
+    }
+
+    #[tokio::test]
     async fn a_rejected_token_is_replaced_once() {
         for cause in [VaultCause::TokenRejected, VaultCause::TokenNotVerifiable] {
             assert_eq!(tries(60).0.after(&cause.into(), Instant::now()), Next::AnotherToken);
@@ -176,5 +265,18 @@ mod tests {
         let (mut tries, now) = tries(60);
         assert_eq!(tries.after(&VaultCause::TokenRejected.into(), now), Next::AnotherToken);
         assert_eq!(tries.after(&VaultCause::TokenRejected.into(), now), Next::GiveUp);
+    }
+
+    #[tokio::test]
+    async fn where_no_other_token_is_to_be_had_a_rejection_is_final_unless_it_passes() {
+        let (tries, now) = tries(60);
+        assert_eq!(
+            tries.with_same_token(&VaultCause::TokenRejected.into(), now),
+            Next::GiveUp
+        );
+        assert!(matches!(
+            tries.with_same_token(&VaultCause::TokenNotVerifiable.into(), now),
+            Next::Again(_)
+        ));
     }
 }

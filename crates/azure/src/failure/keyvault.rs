@@ -25,7 +25,8 @@ pub(crate) enum Asked {
 }
 
 /// What an answer that is no success means to one who asked with a token of `directory`. Bodies may be empty (Managed
-/// HSM), cut off, or HTML of a gateway: then status and headers have to do.
+/// HSM), cut off, or HTML of a gateway: then status and headers have to do,
+/// and are never enough to take anything away.
 pub(crate) fn of_key_vault(
     asked: Asked,
     directory: DirectoryId,
@@ -46,7 +47,7 @@ pub(crate) fn of_key_vault(
 fn cause(asked: Asked, status: u16, error: &Said<'_>) -> VaultCause {
     match status {
         400 => bad_request(asked, error),
-        403 => forbidden(error),
+        403 => forbidden(asked, error),
         // Only Key Vault's own word takes a key away: a gateway's 404 says nothing of it.
         404 if error.code() == Some("KeyNotFound") => VaultCause::KeyNotFound,
         408 => VaultCause::Timeout,
@@ -90,19 +91,23 @@ fn trusted(headers: &Headers) -> Option<DirectoryId> {
     directory.parse().ok().map(DirectoryId)
 }
 
-fn forbidden(error: &Said<'_>) -> VaultCause {
-    match error.inner().or(error.code()) {
-        Some("KeyDisabled") => VaultCause::KeyDisabled,
-        Some("KeyOperationForbidden") => VaultCause::KeyOperationForbidden,
-        Some("ForbiddenByRbac") => VaultCause::RoleMissing,
-        Some("ForbiddenByPolicy") => VaultCause::AccessPolicyMissing,
-        Some("ForbiddenByFirewall") => VaultCause::FirewallDenied,
-        Some("ForbiddenByConnection") => VaultCause::PublicAccessDisabled,
-        // A key that is expired or not yet valid is refused with 403 and code `Forbidden`; its inner code is in no source
-        // [B]. All other refusals that are known have one, so no inner code is taken to mean this; an inner code that is
-        // not known is not. Both are the customer's refusal, so nothing hangs on it but the advice that is given.
-        Some("Forbidden") if error.inner().is_none() => VaultCause::KeyNotUsable,
-        _ => VaultCause::AccessDenied,
+/// Only Key Vault's own word is a refusal: a proxy or a gateway on the way says 403 too, in HTML or in nothing at all.
+fn forbidden(asked: Asked, error: &Said<'_>) -> VaultCause {
+    match (error.inner().or(error.code()), asked) {
+        (None, _) => VaultCause::AnswerInvalid,
+        (Some("KeyDisabled"), _) => VaultCause::KeyDisabled,
+        (Some("KeyOperationForbidden"), _) => VaultCause::KeyOperationForbidden,
+        (Some("ForbiddenByRbac"), _) => VaultCause::RoleMissing,
+        (Some("ForbiddenByPolicy"), _) => VaultCause::AccessPolicyMissing,
+        (Some("ForbiddenByFirewall"), _) => VaultCause::FirewallDenied,
+        (Some("ForbiddenByConnection"), _) => VaultCause::PublicAccessDisabled,
+        // A key that is expired or not yet valid wraps no more: 403, code `Forbidden`; its inner code is in no source [B].
+        // All other refusals of a vault that are known have one, so a wrap's without one is taken to mean this. It concerns
+        // the key, where `AccessDenied` concerns the whole vault. Such a key unwraps and is described all the same, so
+        // there it cannot be meant.
+        (Some("Forbidden"), Asked::Wrap) if error.inner().is_none() => VaultCause::KeyNotUsable,
+        // An inner code that we do not know, and a Managed HSM's own `AccessDenied`.
+        (Some(_), _) => VaultCause::AccessDenied,
     }
 }
 
@@ -286,12 +291,36 @@ mod tests {
     }
 
     #[test]
+    fn an_expired_key_still_unwraps_so_a_bare_refusal_of_that_is_not_about_its_dates() {
+        let body = r#"{"error":{"code":"Forbidden","message":"m"}}"#;
+        for asked in [Asked::Unwrap, Asked::Get] {
+            row(asked, 403, body, VaultCause::AccessDenied, Some("Forbidden"));
+        }
+    }
+
+    #[test]
     fn a_refusal_with_an_unknown_code_is_access_denied() {
         forbidden("ForbiddenByTheMoon", "m", VaultCause::AccessDenied);
-        row(Asked::Unwrap, 403, "<html>no</html>", VaultCause::AccessDenied, None);
-        row(Asked::Unwrap, 403, "", VaultCause::AccessDenied, None);
-        let cut = r#"{"error":{"code":"Forbidden","message":"Operation unw"#;
-        row(Asked::Unwrap, 403, cut, VaultCause::AccessDenied, None);
+        let of_hsm = r#"{"error":{"code":"AccessDenied","message":"Not authorized to access Microsoft.KeyVault/managedHsm/keys/unwrap/action on /keys/k (Activity ID: a)"}}"#;
+        for asked in [Asked::Wrap, Asked::Unwrap] {
+            row(asked, 403, of_hsm, VaultCause::AccessDenied, Some("AccessDenied"));
+        }
+    }
+
+    #[test]
+    fn a_403_that_is_not_key_vaults_own_takes_nothing_away() {
+        for body in [
+            "",
+            "<html>no</html>",
+            "{}",
+            r#"{"statusCode":403,"message":"blocked"}"#,
+            r#"{"error":{"message":"blocked"}}"#,
+            r#"{"error":{"code":"Forbidden","message":"Operation unw"#,
+        ] {
+            for asked in [Asked::Wrap, Asked::Unwrap, Asked::Get] {
+                row(asked, 403, body, VaultCause::AnswerInvalid, None);
+            }
+        }
     }
 
     #[test]

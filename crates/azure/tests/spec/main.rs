@@ -4,6 +4,7 @@
 
 mod credentials;
 mod guide;
+mod patience;
 mod refusals;
 mod tokens;
 mod troubles;

@@ -1,0 +1,60 @@
+//! How long is waited, and what is heard twice before it counts.
+
+use std::time::Duration;
+
+use keyferry_azure::AzureKeyVault;
+use keyferry_crypto::vault::{KeyVault, VaultCause};
+use keyferry_emulator::{Fault, Operation};
+
+use crate::world::{self, VAULT, World, data_key, tenant, wrapped};
+
+/// Longer than the operations here are given, though not than their exchanges.
+const LATE: Fault = Fault::Latency { millis: 15_000 };
+
+/// Would wait for an hour for one exchange, but not for one operation.
+fn hurried(world: &World, total: Duration) -> AzureKeyVault {
+    let mut config = world.config(world::secret());
+    config.timeouts.per_try = Duration::from_hours(1);
+    config.timeouts.total = total;
+    AzureKeyVault::new(&config).unwrap()
+}
+
+#[tokio::test]
+async fn a_vaults_answer_after_the_total_time_is_none() {
+    let world = World::new().await;
+    let vault = hurried(&world, Duration::from_secs(2));
+    world.fault(Operation::WrapKey, LATE, Some(1));
+    let failed = vault.wrap(&tenant(VAULT), &data_key()).await.unwrap_err();
+    assert_eq!(failed.cause(), VaultCause::Timeout);
+}
+
+#[tokio::test]
+async fn a_token_after_the_total_time_is_none() {
+    let world = World::new().await;
+    let vault = hurried(&world, Duration::from_millis(100));
+    world.fault(Operation::Token, LATE, Some(1));
+    let failed = vault.wrap(&tenant(VAULT), &data_key()).await.unwrap_err();
+    assert_eq!(failed.cause(), VaultCause::EntraUnavailable);
+    assert_eq!(world.emulator.count(VAULT, Operation::Challenge), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_over_in_a_moment_does_not_count() {
+    let world = World::new().await;
+    let wrapped = wrapped(&world).await;
+    let vault = world.vault();
+    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+    world.fault(Operation::UnwrapKey, Fault::Status { status: 403 }, Some(1));
+    vault.unwrap(&tenant(VAULT), &wrapped).await.unwrap();
+    assert_eq!(world.count(Operation::UnwrapKey), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_that_persists_counts_though_we_do_not_know_it() {
+    let world = World::new().await;
+    let wrapped = wrapped(&world).await;
+    world.fault(Operation::UnwrapKey, Fault::Status { status: 403 }, None);
+    let refused = world.vault().unwrap(&tenant(VAULT), &wrapped).await.unwrap_err();
+    assert_eq!(refused.cause(), VaultCause::AccessDenied);
+    assert_eq!(world.count(Operation::UnwrapKey), 2);
+}
