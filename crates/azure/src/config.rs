@@ -152,19 +152,28 @@ impl AzureConfig {
         }
     }
 
-    /// What no single field's type can say. Reads no file.
+    /// What no single field's type can say: limits that let nothing through or that are no limits, and names. Reads no file.
     pub fn check(&self) -> Result<(), ConfigError> {
+        let Self { timeouts, retries, .. } = self;
         let limits = [
-            ("timeouts.connect_seconds", self.timeouts.connect),
-            ("timeouts.try_seconds", self.timeouts.per_try),
-            ("timeouts.total_seconds", self.timeouts.total),
+            ("timeouts.connect_seconds", timeouts.connect),
+            ("timeouts.try_seconds", timeouts.per_try),
+            ("timeouts.total_seconds", timeouts.total),
             ("token_max_age_seconds", self.token_max_age),
         ];
-        if let Some((name, _)) = limits.into_iter().find(|(_, limit)| limit.is_zero()) {
+        let pauses = [
+            ("retries.base_seconds", retries.base),
+            ("retries.cap_seconds", retries.cap),
+            ("retries.retry_after_cap_seconds", retries.retry_after_cap),
+        ];
+        if let Some((name, _)) = limits.iter().find(|(_, limit)| limit.is_zero()) {
             return Err(ConfigError::Zero(name));
         }
-        if self.retries.attempts == 0 {
+        if retries.attempts == 0 {
             return Err(ConfigError::Zero("retries.attempts"));
+        }
+        if let Some((name, _)) = limits.iter().chain(&pauses).find(|(_, time)| *time > LONGEST) {
+            return Err(ConfigError::TooLong(name));
         }
         let mut clouds: Vec<_> = self.other_clouds.iter().map(|other| other.cloud).collect();
         while let Some(cloud) = clouds.pop() {
@@ -177,6 +186,10 @@ impl AzureConfig {
         named.try_for_each(|(name, address)| overrides.set(name, *address))
     }
 }
+
+/// The longest time that can be configured. Beyond it lies no patience, but a mistake in the unit, and at last the end of the
+/// clock's numbers.
+const LONGEST: Duration = Duration::from_hours(24);
 
 impl ClientSecret {
     /// Takes a secret.
@@ -325,6 +338,9 @@ pub enum ConfigError {
     /// A limit that lets nothing through.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
+    /// A time that is longer than a day.
+    #[error("{0} must be at most a day")]
+    TooLong(&'static str),
     /// Two applications for one cloud.
     #[error("two applications for one cloud")]
     CloudTwice,
@@ -394,6 +410,46 @@ mod tests {
         assert_eq!(config.timeouts.per_try, Duration::from_millis(250));
         assert_eq!(config.timeouts.total, Timeouts::default().total);
         assert!(parse("credential = { type = \"managed-identity\" }\ntoken_max_age_seconds = -1").is_err());
+    }
+
+    #[test]
+    fn every_time_is_more_than_nothing_and_at_most_a_day_or_may_be_nothing_where_it_is_a_pause() {
+        const DAY: Duration = Duration::from_hours(24);
+        type Field = fn(&mut AzureConfig) -> &mut Duration;
+        let fields: [(&str, Field, bool); 7] = [
+            ("timeouts.connect_seconds", |config| &mut config.timeouts.connect, false),
+            ("timeouts.try_seconds", |config| &mut config.timeouts.per_try, false),
+            ("timeouts.total_seconds", |config| &mut config.timeouts.total, false),
+            ("token_max_age_seconds", |config| &mut config.token_max_age, false),
+            ("retries.base_seconds", |config| &mut config.retries.base, true),
+            ("retries.cap_seconds", |config| &mut config.retries.cap, true),
+            (
+                "retries.retry_after_cap_seconds",
+                |config| &mut config.retries.retry_after_cap,
+                true,
+            ),
+        ];
+        for (name, field, is_pause) in fields {
+            let with = |time| {
+                let mut config = parse("credential = { type = \"managed-identity\" }").unwrap();
+                *field(&mut config) = time;
+                config.check()
+            };
+            assert!(with(DAY).is_ok(), "{name}");
+            for long in [DAY + Duration::from_nanos(1), Duration::MAX] {
+                assert!(
+                    matches!(with(long), Err(ConfigError::TooLong(named)) if named == name),
+                    "{name}"
+                );
+            }
+            match with(Duration::ZERO) {
+                Ok(()) => assert!(is_pause, "{name}"),
+                Err(error) => assert!(
+                    !is_pause && matches!(error, ConfigError::Zero(named) if named == name),
+                    "{name}"
+                ),
+            }
+        }
     }
 
     #[test]

@@ -47,6 +47,19 @@ fn little_needs_to_be_said() {
 }
 
 #[test]
+fn no_time_of_azures_is_nothing_or_more_than_a_day() {
+    let refused = |name: &str, value: &str| refusal(MINIMAL, &[(name, value)]);
+    assert_eq!(
+        refused("KEYFERRY_AZURE__TIMEOUTS", "{ total_seconds = 86401 }"),
+        "azure: timeouts.total_seconds must be at most a day"
+    );
+    assert_eq!(
+        refused("KEYFERRY_AZURE__TOKEN_MAX_AGE_SECONDS", "0"),
+        "azure: token_max_age_seconds must be more than zero"
+    );
+}
+
+#[test]
 fn the_environment_has_the_last_word() {
     let environment = [
         ("KEYFERRY_HTTP__LISTEN", "0.0.0.0:80"),
