@@ -67,7 +67,7 @@ pub enum VaultCause {
     KeyDisabled,
     /// The key, or this version of it, is deleted or was never there (404 `KeyNotFound`).
     KeyNotFound,
-    /// The key is expired or not yet valid (403 without an inner code that we know).
+    /// The key is expired or not yet valid (403 to a wrap, without an inner code).
     KeyNotUsable,
     /// The key's `key_ops` leave the operation out (403 `KeyOperationForbidden`).
     KeyOperationForbidden,
@@ -93,8 +93,6 @@ pub enum VaultCause {
     WrongDirectory,
     /// The directory knows no Key Vault (AADSTS500011).
     KeyVaultPrincipalMissing,
-    /// The vault's name does not resolve.
-    VaultNotFound,
 
     /// The wrapped bytes do not unwrap under that key (400, OAEP decoding): damaged, or another key's.
     WrappedKeyInvalid,
@@ -107,9 +105,12 @@ pub enum VaultCause {
     Timeout,
     /// No connection, or it broke.
     ConnectionFailed,
+    /// The vault's name does not resolve. The vault may be purged; but as likely a zone of private DNS lacks its record, which
+    /// is nobody's refusal.
+    VaultNotFound,
     /// The vault's certificate is not one to trust: expired, or another name's.
     CertificateInvalid,
-    /// An answer that cannot be read: truncated, or not what was asked for.
+    /// An answer that cannot be read: truncated, not what was asked for, or a 403 that is not the vault's own.
     AnswerInvalid,
     /// The vault cannot verify tokens just now (`AKV10046`).
     TokenNotVerifiable,
@@ -184,13 +185,13 @@ impl VaultCause {
             | Self::ConditionalAccess
             | Self::DirectoryNotFound
             | Self::WrongDirectory
-            | Self::KeyVaultPrincipalMissing
-            | Self::VaultNotFound => Fault::Customer,
+            | Self::KeyVaultPrincipalMissing => Fault::Customer,
             Self::WrappedKeyInvalid => Fault::Caller,
             Self::Throttled
             | Self::VaultFailed
             | Self::Timeout
             | Self::ConnectionFailed
+            | Self::VaultNotFound
             | Self::CertificateInvalid
             | Self::AnswerInvalid
             | Self::TokenNotVerifiable
@@ -230,8 +231,7 @@ impl VaultCause {
             | Self::FirewallDenied
             | Self::PublicAccessDisabled
             | Self::AccessDenied
-            | Self::WrongDirectory
-            | Self::VaultNotFound => Some(Reach::Vault),
+            | Self::WrongDirectory => Some(Reach::Vault),
             Self::ConsentMissing
             | Self::PrincipalDisabled
             | Self::ConditionalAccess
@@ -242,6 +242,7 @@ impl VaultCause {
             | Self::VaultFailed
             | Self::Timeout
             | Self::ConnectionFailed
+            | Self::VaultNotFound
             | Self::CertificateInvalid
             | Self::AnswerInvalid
             | Self::TokenNotVerifiable

@@ -191,9 +191,6 @@ kinds! {
     /// [`VaultCause::KeyVaultPrincipalMissing`].
     KeyVaultPrincipalMissing = FORBIDDEN "key-vault-principal-missing" Customer
         "The customer's directory knows no Key Vault" "The directory has no principal for Azure Key Vault. The customer's subscription must register the Key Vault provider.";
-    /// [`VaultCause::VaultNotFound`].
-    VaultNotFound = FORBIDDEN "vault-not-found" Customer
-        "The customer's vault does not exist" "The vault's name does not resolve: it is purged or misspelt.";
 
     // What does not answer as it should.
 
@@ -209,6 +206,9 @@ kinds! {
     /// [`VaultCause::ConnectionFailed`].
     VaultUnreachable = SERVICE_UNAVAILABLE "vault-unreachable" Unavailable
         "The customer's vault cannot be reached" "No connection could be made, or it broke. Try again.";
+    /// [`VaultCause::VaultNotFound`].
+    VaultNotFound = SERVICE_UNAVAILABLE "vault-not-found" Unavailable
+        "The customer's vault is not found" "The vault's name does not resolve: it is purged or misspelt, or Keyferry's own DNS lacks the record of its private endpoint.";
     /// [`VaultCause::CertificateInvalid`].
     VaultCertificateInvalid = BAD_GATEWAY "vault-certificate-invalid" Unavailable
         "The vault's certificate is not to be trusted" "What answered for the vault has no valid certificate for that name. Nothing was sent to it.";
@@ -289,12 +289,12 @@ impl From<VaultCause> for Kind {
             VaultCause::DirectoryNotFound => Self::DirectoryNotFound,
             VaultCause::WrongDirectory => Self::WrongDirectory,
             VaultCause::KeyVaultPrincipalMissing => Self::KeyVaultPrincipalMissing,
-            VaultCause::VaultNotFound => Self::VaultNotFound,
             VaultCause::WrappedKeyInvalid => Self::WrappedKeyInvalid,
             VaultCause::Throttled => Self::VaultThrottled,
             VaultCause::VaultFailed => Self::VaultFailed,
             VaultCause::Timeout => Self::VaultTimeout,
             VaultCause::ConnectionFailed => Self::VaultUnreachable,
+            VaultCause::VaultNotFound => Self::VaultNotFound,
             VaultCause::CertificateInvalid => Self::VaultCertificateInvalid,
             VaultCause::AnswerInvalid => Self::VaultAnswerInvalid,
             VaultCause::TokenNotVerifiable => Self::TokenNotVerifiable,

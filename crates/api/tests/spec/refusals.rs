@@ -32,12 +32,12 @@ causes! {
     DirectoryNotFound "directory-not-found" 403 "customer";
     WrongDirectory "wrong-directory" 403 "customer";
     KeyVaultPrincipalMissing "key-vault-principal-missing" 403 "customer";
-    VaultNotFound "vault-not-found" 403 "customer";
     WrappedKeyInvalid "wrapped-key-invalid" 400 "caller";
     Throttled "vault-throttled" 503 "vault";
     VaultFailed "vault-failed" 503 "vault";
     Timeout "vault-timeout" 504 "vault";
     ConnectionFailed "vault-unreachable" 503 "vault";
+    VaultNotFound "vault-not-found" 503 "vault";
     CertificateInvalid "vault-certificate-invalid" 502 "vault";
     AnswerInvalid "vault-answer-invalid" 502 "vault";
     TokenNotVerifiable "vault-token-not-verifiable" 503 "vault";

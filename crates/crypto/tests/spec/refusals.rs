@@ -75,7 +75,12 @@ async fn bytes_that_do_not_unwrap_are_remembered_and_harm_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn neither_outages_nor_our_own_failures_are_remembered() {
-    for failure in [VaultCause::Timeout, VaultCause::Throttled, VaultCause::AppSecretExpired] {
+    for failure in [
+        VaultCause::Timeout,
+        VaultCause::Throttled,
+        VaultCause::VaultNotFound,
+        VaultCause::AppSecretExpired,
+    ] {
         let (vault, sealer) = start();
         let sealed = seal(&sealer, &tenant()).await.unwrap();
         let cold = replica(&vault);
@@ -196,7 +201,7 @@ async fn two_versions(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_former_vault_that_is_gone_does_not_touch_the_present_one() {
+async fn a_former_vault_that_refuses_does_not_touch_the_present_one() {
     let (vault, sealer) = start();
     let mut before = tenant();
     before.current = key("former", "kek");
@@ -204,10 +209,10 @@ async fn a_former_vault_that_is_gone_does_not_touch_the_present_one() {
     let mut moved = tenant();
     moved.former = vec![before.current];
     let new = seal(&sealer, &moved).await.unwrap();
-    vault.fails_to_unwrap(VaultCause::VaultNotFound);
+    vault.fails_to_unwrap(VaultCause::PublicAccessDisabled);
     assert_eq!(
         cause(open(&sealer, &moved, &old).await),
-        Some(VaultCause::VaultNotFound)
+        Some(VaultCause::PublicAccessDisabled)
     );
     open(&sealer, &moved, &new).await.unwrap();
     assert_eq!(vault.unwraps(), 3);
