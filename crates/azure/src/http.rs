@@ -1,9 +1,13 @@
-//! One HTTPS client for all customers: the configured roots, our own resolver, no redirects, no proxy, no second guesses.
+//! HTTPS for all customers: the configured roots, our own resolver, no redirects, no proxy, no second guesses.
+//!
+//! A client keeps connections by host name, whatever the address. So a host whose override changed is served by another
+//! client, to which it has no connections yet, and all others keep theirs. There is one client for each number of changes
+//! that a host can have seen: one or two, until a host's override changes again.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use moka::{policy::EvictionPolicy, sync::Cache};
 use reqwest::{
     Certificate, Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -17,64 +21,56 @@ use crate::{
     overrides::Overrides,
 };
 
-/// The client, made anew when an override changes: connections to where a host was are not used again.
+/// Clients that are kept at most. One that gave way is made anew for whoever still wants it.
+const MAX_CLIENTS: u64 = 100;
+
+/// The clients.
 #[derive(Debug)]
 pub(crate) struct Http {
     roots: Vec<Certificate>,
     timeouts: Timeouts,
     overrides: Arc<Overrides>,
-    current: ArcSwap<Current>,
-}
-
-#[derive(Debug)]
-struct Current {
-    changes: u64,
-    client: Client,
+    by_changes: Cache<u64, Arc<Client>>,
 }
 
 impl Http {
     pub(crate) fn new(config: &AzureConfig, overrides: Arc<Overrides>) -> Result<Self, ConfigError> {
-        let roots = roots(config)?;
-        let current = Current::build(&roots, config.timeouts, &overrides).map_err(ConfigError::Client)?;
-        Ok(Self {
-            roots,
+        let http = Self {
+            roots: roots(config)?,
             timeouts: config.timeouts,
             overrides,
-            current: ArcSwap::from_pointee(current),
-        })
+            by_changes: Cache::builder()
+                .max_capacity(MAX_CLIENTS)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+        };
+        // The one for hosts without an override, which shows at the start if none can be made.
+        http.by_changes
+            .insert(0, Arc::new(http.client().map_err(ConfigError::Client)?));
+        Ok(http)
     }
 
-    /// The client for the next request.
+    /// The client for the next request to `host`. However many want one that is not there, it is made once.
+    pub(crate) fn client_for(&self, host: &str) -> Result<Arc<Client>, Arc<reqwest::Error>> {
+        let make = || self.client().map(Arc::new);
+        self.by_changes.try_get_with(self.overrides.changes(host), make)
+    }
+
+    /// A new client. Its new connections follow the overrides.
     pub(crate) fn client(&self) -> Result<Client, reqwest::Error> {
-        let current = self.current.load();
-        if current.changes == self.overrides.changes() {
-            return Ok(current.client.clone());
-        }
-        let fresh = Current::build(&self.roots, self.timeouts, &self.overrides)?;
-        let client = fresh.client.clone();
-        self.current.store(Arc::new(fresh));
-        Ok(client)
+        base(self.timeouts)
+            .https_only(true)
+            .tls_certs_merge(self.roots.iter().cloned())
+            .dns_resolver(Resolver(Arc::clone(&self.overrides)))
+            // A peer that went away without a word is noticed on the shared connection, not once per request on it.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .http2_keep_alive_timeout(Duration::from_secs(5))
+            .build()
     }
 
     /// Where hosts really are.
     pub(crate) fn overrides(&self) -> &Overrides {
         &self.overrides
-    }
-}
-
-impl Current {
-    fn build(roots: &[Certificate], timeouts: Timeouts, overrides: &Arc<Overrides>) -> Result<Self, reqwest::Error> {
-        // Read before the client is made: a change in between makes one client too many, never one too few.
-        let changes = overrides.changes();
-        let client = base(timeouts)
-            .https_only(true)
-            .tls_certs_merge(roots.iter().cloned())
-            .dns_resolver(Resolver(Arc::clone(overrides)))
-            // A peer that went away without a word is noticed on the shared connection, not once per request on it.
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .http2_keep_alive_timeout(Duration::from_secs(5))
-            .build()?;
-        Ok(Self { changes, client })
     }
 }
 
@@ -121,7 +117,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
 }
 
 /// Overrides, then the operating system's resolver. `getaddrinfo` is called for its error codes, which the standard
-/// library's resolver hides: a name that does not exist is the customer's word, one that cannot be looked up now is nobody's.
+/// library's resolver hides: a name that does not exist is told from one that cannot be looked up now.
 struct Resolver(Arc<Overrides>);
 
 impl Resolve for Resolver {
@@ -148,4 +144,76 @@ fn look_up(host: &str) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>
     })?;
     let addresses: Vec<_> = found.filter_map(Result::ok).map(|found| found.sockaddr).collect();
     Ok(Box::new(addresses.into_iter()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use keyferry_crypto::vault::VaultCause;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        config::{ClientId, CredentialConfig},
+        failure::of_transport,
+    };
+
+    fn http() -> Http {
+        let credential = CredentialConfig::ManagedIdentity { identity: None };
+        let config = AzureConfig::new(ClientId(Uuid::nil()), credential);
+        Http::new(&config, Arc::default()).unwrap()
+    }
+
+    /// `.invalid` has no names (RFC 6761 §6.4). A machine without DNS cannot know: it says so, and so do we.
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_known_for_that_through_resolver_and_client() {
+        let host = "keyferry.invalid";
+        let expected = match getaddrinfo(Some(host), None, None)
+            .map(drop)
+            .map_err(|error| error.kind())
+        {
+            Err(LookupErrorKind::NoName) => VaultCause::VaultNotFound,
+            Err(_) => VaultCause::ConnectionFailed,
+            Ok(()) => panic!("{host} is somewhere"),
+        };
+        let sent = http().client_for(host).unwrap().get(format!("https://{host}/")).send();
+        assert_eq!(of_transport(&sent.await.unwrap_err()), expected);
+    }
+
+    #[test]
+    fn a_host_whose_override_changed_gets_another_client_and_no_other_host_does() {
+        let http = http();
+        let client = |host| http.client_for(host).unwrap();
+        let (acme, other) = (client("acme.vault.azure.net"), client("other.vault.azure.net"));
+        for port in [1, 2] {
+            let before = client("acme.vault.azure.net");
+            let address = ([127, 0, 0, 1], port).into();
+            http.overrides().set("acme.vault.azure.net", address).unwrap();
+            assert!(!Arc::ptr_eq(&before, &client("acme.vault.azure.net")));
+            assert!(Arc::ptr_eq(&other, &client("other.vault.azure.net")));
+        }
+        http.overrides().remove("acme.vault.azure.net");
+        assert!(
+            !Arc::ptr_eq(&acme, &client("acme.vault.azure.net")),
+            "the first may have connections to where it was"
+        );
+    }
+
+    #[test]
+    fn a_client_is_made_once_however_many_want_it_at_once() {
+        let (http, ready) = (http(), Barrier::new(4));
+        http.overrides().set("azure.net", ([127, 0, 0, 1], 1).into()).unwrap();
+        let clients: Vec<_> = std::thread::scope(|threads| {
+            let want = |_| {
+                threads.spawn(|| {
+                    ready.wait();
+                    http.client_for("acme.vault.azure.net").unwrap()
+                })
+            };
+            let wanted: Vec<_> = (0..4).map(want).collect();
+            wanted.into_iter().map(|client| client.join().unwrap()).collect()
+        });
+        assert!(clients.iter().all(|client| Arc::ptr_eq(client, &clients[0])));
+    }
 }

@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{PoisonError, RwLock},
 };
 
 use crate::config::ConfigError;
@@ -14,48 +11,63 @@ use crate::config::ConfigError;
 /// Addresses by name. A name stands for itself and for everything below it; the longest one wins. Changes hold for the next
 /// request, whatever connections are open. The port is the address's.
 #[derive(Debug, Default)]
-pub struct Overrides {
-    addresses: RwLock<HashMap<String, SocketAddr>>,
-    changes: AtomicU64,
+pub struct Overrides(RwLock<HashMap<String, Entry>>);
+
+/// What is said of a name. It stays when it says nothing any more, for the count.
+#[derive(Debug, Default)]
+struct Entry {
+    address: Option<SocketAddr>,
+    changes: u64,
 }
 
 impl Overrides {
     /// Sends a host, or all hosts below a suffix, to `address`.
     pub fn set(&self, name: &str, address: SocketAddr) -> Result<(), ConfigError> {
-        let name = plain(name)?;
-        let mut addresses = self.addresses.write().unwrap_or_else(PoisonError::into_inner);
-        if addresses.insert(name, address) != Some(address) {
-            self.changes.fetch_add(1, Ordering::Release);
-        }
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        entries.entry(plain(name)?).or_default().say(Some(address));
         Ok(())
     }
 
     /// Leaves a name to DNS again, or to a shorter name's address.
     pub fn remove(&self, name: &str) {
-        let mut addresses = self.addresses.write().unwrap_or_else(PoisonError::into_inner);
-        if addresses.remove(&name.to_ascii_lowercase()).is_some() {
-            self.changes.fetch_add(1, Ordering::Release);
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get_mut(&name.to_ascii_lowercase()) {
+            entry.say(None);
         }
     }
 
     /// Where `host` is, if it is named here.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<SocketAddr> {
-        let addresses = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let host = host.to_ascii_lowercase();
-        let mut name = host.as_str();
-        loop {
-            if let Some(address) = addresses.get(name) {
-                return Some(*address);
-            }
-            (_, name) = name.split_once('.')?;
-        }
+        names(&host).find_map(|name| entries.get(name)?.address)
     }
 
-    /// How many changes there were: a client that was built before the last one has connections to where hosts were.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+    /// How many changes `host` has seen, its own and those of shorter names. A connection that was made after fewer may
+    /// lead to where the host was.
+    pub(crate) fn changes(&self, host: &str) -> u64 {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let host = host.to_ascii_lowercase();
+        names(&host)
+            .filter_map(|name| entries.get(name))
+            .map(|entry| entry.changes)
+            .sum()
     }
+}
+
+impl Entry {
+    fn say(&mut self, address: Option<SocketAddr>) {
+        if self.address != address {
+            self.address = address;
+            self.changes += 1;
+        }
+    }
+}
+
+/// A host's own name, then the shorter ones above it.
+fn names(host: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(host), |name| name.split_once('.').map(|(_, above)| above))
 }
 
 fn plain(name: &str) -> Result<String, ConfigError> {
@@ -94,14 +106,20 @@ mod tests {
     }
 
     #[test]
-    fn only_a_real_change_counts_as_one() {
+    fn a_host_sees_the_changes_of_its_own_name_and_of_those_above() {
         let overrides = Overrides::default();
-        overrides.set("a.b", at(1)).unwrap();
-        overrides.set("a.b", at(1)).unwrap();
-        overrides.remove("b");
-        assert_eq!(overrides.changes(), 1);
-        overrides.set("a.b", at(2)).unwrap();
-        assert_eq!(overrides.changes(), 2);
+        let seen =
+            || ["acme.vault.azure.net", "other.vault.azure.net", "azure.net"].map(|host| overrides.changes(host));
+        assert_eq!(seen(), [0, 0, 0]);
+        overrides.set("vault.azure.net", at(1)).unwrap();
+        overrides.set("Acme.vault.azure.net", at(1)).unwrap();
+        assert_eq!(seen(), [2, 1, 0]);
+        overrides.set("acme.vault.azure.net", at(1)).unwrap(); // no change
+        overrides.remove("nobody.vault.azure.net");
+        assert_eq!(seen(), [2, 1, 0]);
+        overrides.remove("acme.vault.azure.net");
+        overrides.remove("acme.vault.azure.net");
+        assert_eq!(seen(), [3, 1, 0]);
     }
 
     #[test]

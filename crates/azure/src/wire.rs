@@ -80,7 +80,8 @@ struct Answer {
 }
 
 async fn exchange(http: &Http, request: &Request) -> Result<Answer, VaultCause> {
-    let client = http.client().map_err(|_| VaultCause::ConnectionFailed)?;
+    let host = request.url().host_str().unwrap_or_default();
+    let client = http.client_for(host).map_err(|_| VaultCause::ConnectionFailed)?;
     let mut sent = client.request(method(request.method())?, request.url().clone());
     for (name, value) in request.headers().iter() {
         sent = sent.header(name.as_str(), value.as_str());
