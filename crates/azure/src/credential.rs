@@ -1,6 +1,7 @@
 //! How the application proves itself to customers' directories: one registration per cloud, one proof per token.
 
 mod assertion;
+mod managed_identity;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,9 +17,10 @@ use keyferry_crypto::{
     id::{Cloud, DirectoryId, VaultHost, VaultKind},
     vault::{VaultCause, VaultError},
 };
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use self::assertion::Assertion;
+use self::{assertion::Assertion, managed_identity::ManagedIdentity};
 use crate::{
     config::{AzureConfig, ClientId, ClientSecret, ConfigError, CredentialConfig},
     failure::ours,
@@ -101,11 +103,27 @@ impl Credentials {
         Ok(Self { http, registrations })
     }
 
-    /// Asks Entra for a token. The SDK's credential is made for this one token: its cache would give a rejected token
-    /// again, and holds callers up while it refreshes.
+    /// Asks Entra for a token; once more if it refuses an assertion that was kept, and another is to be had.
     pub(crate) async fn ask(&self, audience: Audience) -> Result<AccessToken, VaultError> {
         let registration = self.registrations.get(&audience.cloud);
         let registration = registration.ok_or(VaultCause::AppCredentialUnavailable)?;
+        let Proof::Assertion(assertion) = &registration.proof else {
+            return self.ask_once(registration, audience).await;
+        };
+        let forgotten = assertion.forgotten();
+        match self.ask_once(registration, audience).await {
+            Err(error)
+                if error.cause() == VaultCause::AppAssertionInvalid && assertion.forget(forgotten, Instant::now()) =>
+            {
+                self.ask_once(registration, audience).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The SDK's credential is made for this one token: its cache would give a rejected token again, and holds callers up
+    /// while it refreshes.
+    async fn ask_once(&self, registration: &Registration, audience: Audience) -> Result<AccessToken, VaultError> {
         let credential = registration.credential(audience, self.options(audience.cloud)).await?;
         let answer = credential.get_token(&[&audience.scope()], None).await;
         let token = answer.map_err(|error| ours(&error).unwrap_or_else(|| VaultCause::EntraUnavailable.into()))?;
@@ -167,7 +185,8 @@ impl Proof {
             } => Self::Assertion(Assertion::certificate(certificate_file, key_file)?),
             CredentialConfig::WorkloadIdentity { token_file } => Self::Assertion(Assertion::file(token_file)?),
             CredentialConfig::ManagedIdentity { identity } => {
-                Self::Assertion(Assertion::managed_identity(*identity, azure.timeouts)?)
+                let identity = ManagedIdentity::new(*identity, azure.timeouts)?;
+                Self::Assertion(Assertion::ManagedIdentity(identity))
             }
         })
     }

@@ -6,6 +6,7 @@
 
 mod entra;
 mod keyvault;
+mod managed_identity;
 mod transport;
 
 use std::{error::Error, time::Duration};
@@ -23,6 +24,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 pub(crate) use self::{
     entra::of_entra,
     keyvault::{Asked, of_key_vault},
+    managed_identity::of_managed_identity,
     transport::{NoSuchHost, of_transport},
 };
 

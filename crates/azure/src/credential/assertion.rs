@@ -5,41 +5,36 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use async_trait::async_trait;
-use azure_core::{
-    credentials::TokenCredential,
-    http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport},
-};
-use azure_identity::{ClientAssertion, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
+use azure_core::http::ClientMethodOptions;
+use azure_identity::ClientAssertion;
 use base64_simd::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use keyferry_crypto::vault::{VaultCause, VaultError};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::managed_identity::ManagedIdentity;
 use crate::{
     clock,
-    config::{ClientId, ConfigError, Timeouts},
-    http::{base, read},
+    config::{ClientId, ConfigError},
+    http::read,
 };
 
 /// How long an assertion of ours is valid. Entra advises five to ten minutes.
 const LIFETIME_SECONDS: i64 = 300;
 
-/// What a federated credential of an application accepts as audience.
-const EXCHANGE_SCOPE: &str = "api://AzureADTokenExchange/.default";
-
 /// Where assertions come from.
 pub(super) enum Assertion {
     Certificate { certificate: PathBuf, key: PathBuf },
     File(PathBuf),
-    ManagedIdentity(Arc<dyn TokenCredential>),
+    ManagedIdentity(ManagedIdentity),
 }
 
 /// An assertion, for one token.
@@ -60,21 +55,6 @@ impl Assertion {
         Ok(Self::File(path.to_owned()))
     }
 
-    /// The managed identity is asked over plain HTTP on a link-local address, so by a client of its own.
-    pub(super) fn managed_identity(identity: Option<ClientId>, timeouts: Timeouts) -> Result<Self, ConfigError> {
-        let client = base(timeouts).build().map_err(ConfigError::Client)?;
-        let options = ManagedIdentityCredentialOptions {
-            user_assigned_id: identity.map(|id| UserAssignedId::ClientId(id.0.to_string())),
-            client_options: ClientOptions {
-                retry: RetryOptions::none(),
-                transport: Some(Transport::new(Arc::new(client))),
-                ..ClientOptions::default()
-            },
-        };
-        let credential = ManagedIdentityCredential::new(Some(options)).map_err(|_| ConfigError::ManagedIdentity)?;
-        Ok(Self::ManagedIdentity(credential))
-    }
-
     /// An assertion for the application, to be shown at `endpoint`.
     pub(super) async fn sign(&self, client_id: ClientId, endpoint: &str) -> Result<Signed, VaultError> {
         let unavailable = || VaultError::from(VaultCause::AppCredentialUnavailable);
@@ -85,12 +65,26 @@ impl Assertion {
                 Zeroizing::new(signed(client_id, endpoint, thumbprint, &key).map_err(|_| unavailable())?)
             }
             Self::File(path) => token_in(path).map_err(|_| unavailable())?,
-            Self::ManagedIdentity(identity) => {
-                let token = identity.get_token(&[EXCHANGE_SCOPE], None).await;
-                Zeroizing::new(token.map_err(|_| unavailable())?.token.secret().to_owned())
-            }
+            Self::ManagedIdentity(identity) => identity.token().await?,
         };
         Ok(Signed(text))
+    }
+
+    /// How many assertions that are kept were forgotten so far.
+    pub(super) fn forgotten(&self) -> u64 {
+        match self {
+            Self::ManagedIdentity(identity) => identity.forgotten(),
+            Self::Certificate { .. } | Self::File(_) => 0,
+        }
+    }
+
+    /// Forgets one that Entra refused, if it is kept. Whether another is to be had at once; where every assertion is signed
+    /// or read anew, the next one would be refused like this one.
+    pub(super) fn forget(&self, forgotten: u64, now: Instant) -> bool {
+        match self {
+            Self::ManagedIdentity(identity) => identity.forget(forgotten, now),
+            Self::Certificate { .. } | Self::File(_) => false,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use keyferry_azure::{AzureKeyVault, ClientId, ConfigError, CredentialConfig};
-use keyferry_crypto::vault::{KeyVault, VaultCause};
+use keyferry_crypto::vault::{KeyVault, VaultCause, VaultError};
 use keyferry_emulator::{Application, Certificate, FederatedIssuer, Order, RsaKey};
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,9 +13,12 @@ use uuid::Uuid;
 use crate::world::{self, CLIENT, SECRET, VAULT, World, data_key, pkcs8, tenant};
 
 async fn wraps(world: &World, credential: CredentialConfig) -> Result<(), VaultCause> {
+    tries(world, credential).await.map_err(|error| error.cause())
+}
+
+async fn tries(world: &World, credential: CredentialConfig) -> Result<(), VaultError> {
     let vault = AzureKeyVault::new(&world.config(credential)).unwrap();
-    let wrapped = vault.wrap(&tenant(VAULT), &data_key()).await;
-    wrapped.map(drop).map_err(|error| error.cause())
+    vault.wrap(&tenant(VAULT), &data_key()).await.map(drop)
 }
 
 fn file(directory: &TempDir, name: &str, content: &str) -> PathBuf {
@@ -35,14 +38,14 @@ async fn a_secret() {
 #[tokio::test]
 async fn a_secret_file_is_read_for_every_token() {
     let (world, directory) = (World::new().await, tempfile::tempdir().unwrap());
-    let path = file(&directory, "secret", "wrong\n");
-    let vault = AzureKeyVault::new(&world.config(CredentialConfig::SecretFile(path.clone()))).unwrap();
+    let path = file(&directory, "secret", &format!("{SECRET}\n"));
+    let vault = AzureKeyVault::new(&world.config(CredentialConfig::SecretFile(path))).unwrap();
+    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+    file(&directory, "secret", "wrong\n");
+    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap(); // by the token that is there
+    world.order(Order::RotateSigningKey { forget_old: true }); // which is rejected now
     let refused = vault.wrap(&tenant(VAULT), &data_key()).await.unwrap_err();
     assert_eq!(refused.cause(), VaultCause::AppSecretInvalid);
-    file(&directory, "secret", &format!("{SECRET}\n"));
-    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
-    std::fs::remove_file(path).unwrap();
-    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap(); // by the token that is there
 }
 
 /// A certificate with the key of all tests, and its PEM files.
@@ -114,10 +117,9 @@ async fn a_workload_identitys_token_file() {
         "other",
         &workload_token("system:serviceaccount:other:other"),
     );
-    assert_eq!(
-        wraps(&world, token_file(other)).await,
-        Err(VaultCause::AppAssertionInvalid)
-    );
+    let refused = tries(&world, token_file(other)).await.unwrap_err();
+    assert_eq!(refused.cause(), VaultCause::AppAssertionInvalid);
+    assert_eq!(refused.evidence().code.as_deref(), Some("AADSTS50012"));
 }
 
 /// The SDK takes the identity's endpoint from the environment alone, so this test runs itself in a process that has it.
@@ -149,15 +151,17 @@ async fn a_managed_identity() {
         world::DIRECTORY
     );
     let run = tokio::task::spawn_blocking({
-        let (ca, https) = (
+        let (ca, https, control) = (
             world.emulator.ca_pem().to_owned(),
             world.emulator.https_addr().to_string(),
+            world.emulator.control_addr().to_string(),
         );
         move || {
             Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "credentials::a_managed_identity"])
                 .env("KEYFERRY_SPEC_CA", ca)
                 .env("KEYFERRY_SPEC_HTTPS", https)
+                .env("KEYFERRY_SPEC_CONTROL", control)
                 .env("IDENTITY_ENDPOINT", endpoint)
                 .env("IDENTITY_HEADER", "a pretend header")
                 .output()
@@ -166,7 +170,7 @@ async fn a_managed_identity() {
     });
     let run = run.await.unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
-    assert_eq!(world.count(keyferry_emulator::Operation::WrapKey), 1);
+    assert!(world.count(keyferry_emulator::Operation::WrapKey) >= 2);
 }
 
 async fn wraps_by_identity(ca: &str, identity: Uuid) {
@@ -180,6 +184,14 @@ async fn wraps_by_identity(ca: &str, identity: Uuid) {
         .map(|name| (name.to_owned(), https))
         .into();
     let vault = AzureKeyVault::new(&config).unwrap();
+    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+    // Entra refuses what the identity's token was signed with, and the vault what Entra's was: both must be had anew.
+    let control = std::env::var("KEYFERRY_SPEC_CONTROL").unwrap();
+    let order = Order::RotateSigningKey { forget_old: true };
+    let ordered = reqwest::Client::new()
+        .post(format!("http://{control}/orders"))
+        .json(&order);
+    assert!(ordered.send().await.unwrap().status().is_success());
     vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
 }
 
