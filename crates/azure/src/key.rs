@@ -7,7 +7,7 @@ use keyferry_crypto::{
 };
 use time::OffsetDateTime;
 
-use crate::vault::kek_in;
+use crate::answer::kek_in;
 
 /// A key at one version, as its vault describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

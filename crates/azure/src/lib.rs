@@ -4,15 +4,18 @@
 //! renewed by `token`, retries are `retry`'s, errors are parsed from raw bodies by `failure`, one HTTPS client serves all
 //! customers (`http`).
 
+mod answer;
 mod clock;
 pub mod config;
 mod credential;
+mod errand;
 mod failure;
 mod http;
 mod jitter;
 mod key;
 mod overrides;
 mod retry;
+mod throttle;
 mod token;
 mod vault;
 mod wire;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azure_core::http::{ClientOptions, RetryOptions, Transport};
+use azure_core::{
+    http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport},
+    json::from_json,
+};
 use azure_security_keyvault_keys::{
     KeyClient, KeyClientOptions,
-    models::{KeyClientGetKeyOptions, KeyClientWrapKeyOptions, KeyOperationResult},
+    models::{KeyClientGetKeyOptions, KeyClientUnwrapKeyOptions, KeyClientWrapKeyOptions},
 };
 use base64_simd::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -20,14 +23,17 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::{
+    answer::KeyAnswer,
     config::{AzureConfig, ConfigError, Retries, Timeouts},
     credential::{Audience, Credentials},
+    errand::{Errand, StandIn},
     failure::{Asked, of_sdk},
     http::Http,
     key::KeyDescription,
     overrides::Overrides,
     retry::{Next, Tries},
-    token::{DirectoryCredential, Tokens},
+    throttle::Throttles,
+    token::{Held, Tokens},
     wire::VaultWire,
 };
 
@@ -40,6 +46,7 @@ pub struct AzureKeyVault {
     transport: Transport,
     tokens: Tokens,
     clients: moka::sync::Cache<(DirectoryId, VaultHost), Arc<KeyClient>>,
+    throttles: Throttles,
     timeouts: Timeouts,
     retries: Retries,
 }
@@ -56,16 +63,17 @@ impl AzureKeyVault {
         let credentials = Credentials::new(config, Arc::clone(&http))?;
         Ok(Self {
             transport: VaultWire::transport(&http),
-            tokens: Tokens::new(Arc::new(credentials), config.token_max_age),
+            tokens: Tokens::new(Arc::new(credentials), config.token_max_age, config.retries),
             clients: moka::sync::Cache::builder().max_capacity(MAX_CLIENTS).build(),
+            throttles: Throttles::new(),
             timeouts: config.timeouts,
             retries: config.retries,
             http,
         })
     }
 
-    /// The HTTPS client as it is now: the configured roots, overrides and timeouts, no redirects, no proxy. Its user follows
-    /// later changes of [`AzureKeyVault::overrides`] with new connections only.
+    /// An HTTPS client of its own for other hosts than vaults: the configured roots, overrides and timeouts, no redirects, no
+    /// proxy. Later changes of [`AzureKeyVault::overrides`] hold for its new connections only.
     pub fn http(&self) -> Result<reqwest::Client, ConfigError> {
         self.http.client().map_err(ConfigError::Client)
     }
@@ -83,68 +91,72 @@ impl AzureKeyVault {
         key: &KeyRef,
         version: Option<&KeyVersion>,
     ) -> Result<KeyDescription, VaultError> {
-        let asked = self.ask(Asked::Get, directory, &key.vault, |client| async move {
+        let answer = self.ask(Asked::Get, directory, &key.vault, |client, method_options| async move {
             let options = KeyClientGetKeyOptions {
                 key_version: version.map(|version| version.as_str().to_owned()),
-                ..KeyClientGetKeyOptions::default()
+                method_options,
             };
-            client.get_key(key.name.as_str(), Some(options)).await?.into_model()
+            client.get_key(key.name.as_str(), Some(options)).await.map(drop)
         });
-        KeyDescription::of(key, version, asked.await?)
+        let described = from_json(answer.await?).map_err(|_| VaultCause::AnswerInvalid)?;
+        KeyDescription::of(key, version, described)
     }
 
-    /// Does one operation, with as many tries as it is given, in the time that it is given.
+    /// Does one operation, with as many tries as it is given, in the time that it is given. Its answer.
     #[tracing::instrument(level = "debug", skip_all, fields(%vault, ?asked))]
-    async fn ask<T, F: Future<Output = azure_core::Result<T>> + Send>(
+    async fn ask<F: Future<Output = azure_core::Result<()>> + Send>(
         &self,
         asked: Asked,
         directory: DirectoryId,
         vault: &VaultHost,
-        operation: impl Fn(Arc<KeyClient>) -> F + Send + Sync,
-    ) -> Result<T, VaultError> {
+        operation: impl Fn(Arc<KeyClient>, ClientMethodOptions<'static>) -> F + Send + Sync,
+    ) -> Result<Bytes, VaultError> {
         let audience = Audience::of(directory, vault);
         let deadline = Instant::now() + self.timeouts.total;
         let mut tries = Tries::new(self.retries, deadline);
         loop {
-            // The token is had before the SDK asks for it under a lock of its own, where callers would queue.
-            let (token, outcome) = match timeout_at(deadline, self.tokens.get(audience)).await {
-                Ok(Ok(token)) => {
-                    let answer = timeout_at(deadline, operation(self.client(directory, vault)?)).await;
-                    let outcome = answer.map_or_else(
-                        |_| Err(VaultCause::Timeout.into()),
-                        |answer| answer.map_err(|error| of_sdk(asked, directory, &error)),
-                    );
-                    (Some(token), outcome)
+            let (token, error) = match self.token(audience, vault, deadline).await {
+                Ok(token) => {
+                    let errand = Errand::new(Arc::clone(&token));
+                    let done = operation(self.client(directory, vault)?, errand.options());
+                    let error = match timeout_at(deadline, done).await {
+                        Ok(Ok(())) => return errand.answer().ok_or_else(|| VaultCause::AnswerInvalid.into()),
+                        Ok(Err(error)) => of_sdk(asked, directory, &error),
+                        Err(_) => VaultCause::Timeout.into(),
+                    };
+                    self.throttles.note(vault, &error, Instant::now());
+                    (Some(token), error)
                 }
-                Ok(Err(error)) => (None, Err(error)),
-                Err(_) => (None, Err(VaultCause::EntraUnavailable.into())),
+                Err(error) => (None, error),
             };
-            let error = match outcome {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
+            let is_replaced = || token.is_some_and(|token| self.tokens.discard(audience, &token));
+            let now = Instant::now();
+            let next = match tries.after(&error, now) {
+                Next::AnotherToken if !is_replaced() => tries.with_same_token(&error, now),
+                next => next,
             };
-            match tries.after(&error, Instant::now()) {
+            match next {
                 Next::Again(pause) => {
                     tracing::debug!(cause = ?error.cause(), ?pause, "trying again");
                     tokio::time::sleep(pause).await;
                 }
-                Next::AnotherToken => {
-                    if let Some(token) = &token {
-                        self.tokens.discard(audience, token);
-                    }
-                    self.clients.invalidate(&(directory, vault.clone()));
-                }
+                // With the token goes what the client has learnt of the vault's challenge.
+                Next::AnotherToken => self.clients.invalidate(&(directory, vault.clone())),
                 Next::GiveUp => return Err(error),
             }
         }
     }
 
+    /// A token for a vault that has not asked to be left alone.
+    async fn token(&self, audience: Audience, vault: &VaultHost, deadline: Instant) -> Result<Arc<Held>, VaultError> {
+        self.throttles.admit(vault, Instant::now())?;
+        let token = timeout_at(deadline, self.tokens.get(audience)).await;
+        token.unwrap_or_else(|_| Err(VaultCause::EntraUnavailable.into()))
+    }
+
     fn client(&self, directory: DirectoryId, vault: &VaultHost) -> Result<Arc<KeyClient>, VaultError> {
         let made = self.clients.try_get_with((directory, vault.clone()), || {
-            let credential = DirectoryCredential {
-                tokens: self.tokens.clone(),
-                audience: Audience::of(directory, vault),
-            };
+            let credential = StandIn(Audience::of(directory, vault));
             let options = KeyClientOptions {
                 client_options: ClientOptions {
                     retry: RetryOptions::none(),
@@ -175,17 +187,19 @@ impl KeyVault for AzureKeyVault {
             VersionPolicy::Pinned(version) => Some(version),
         };
         let body = parameters(data_key.expose());
-        let answer = self.ask(Asked::Wrap, tenant.directory, &key.vault, |client| {
+        let answer = self.ask(Asked::Wrap, tenant.directory, &key.vault, |client, method_options| {
             let (body, name) = (body.clone(), key.name.as_str());
             async move {
                 let options = KeyClientWrapKeyOptions {
                     key_version: pinned.map(|version| version.as_str().to_owned()),
-                    ..KeyClientWrapKeyOptions::default()
+                    method_options,
                 };
-                client.wrap_key(name, body.into(), Some(options)).await?.into_model()
+                client.wrap_key(name, body.into(), Some(options)).await.map(drop)
             }
         });
-        let (kek, bytes) = result(key, answer.await?)?;
+        let answer = answer.await?;
+        let answer = KeyAnswer::read(&answer)?;
+        let (kek, bytes) = (answer.kek(key)?, answer.bytes()?);
         let is_asked_for = pinned.is_none_or(|version| *version == kek.version);
         if !is_asked_for || !matches!(bytes.len(), 256 | 384 | 512) {
             return Err(VaultCause::AnswerInvalid.into());
@@ -199,19 +213,22 @@ impl KeyVault for AzureKeyVault {
     async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
         let KekId { key, version } = &wrapped.kek;
         let body = parameters(&wrapped.bytes);
-        let answer = self.ask(Asked::Unwrap, tenant.directory, &key.vault, |client| {
+        let answer = self.ask(Asked::Unwrap, tenant.directory, &key.vault, |client, method_options| {
             let (body, name) = (body.clone(), key.name.as_str());
             async move {
-                let answer = client.unwrap_key(name, version.as_str(), body.into(), None).await?;
-                answer.into_model()
+                let options = KeyClientUnwrapKeyOptions { method_options };
+                let done = client.unwrap_key(name, version.as_str(), body.into(), Some(options));
+                done.await.map(drop)
             }
         });
-        let (kek, mut bytes) = result(key, answer.await?)?;
-        if kek.version != *version {
+        let answer = answer.await?;
+        let answer = KeyAnswer::read(&answer)?;
+        if answer.kek(key)?.version != *version {
             return Err(VaultCause::AnswerInvalid.into());
         }
         // Something else than a data key was wrapped under the customer's key, by somebody who can wrap there.
-        DataKey::from_unwrapped(std::mem::take(&mut *bytes)).ok_or_else(|| VaultCause::WrappedKeyInvalid.into())
+        let bytes = std::mem::take(&mut *answer.bytes()?);
+        DataKey::from_unwrapped(bytes).ok_or_else(|| VaultCause::WrappedKeyInvalid.into())
     }
 }
 
@@ -225,66 +242,9 @@ fn parameters(value: &[u8]) -> Bytes {
     Bytes::from_owner(json)
 }
 
-/// Which version of `key` answered, and its bytes.
-fn result(key: &KeyRef, answer: KeyOperationResult) -> Result<(KekId, Zeroizing<Vec<u8>>), VaultError> {
-    let bytes = Zeroizing::new(answer.result.unwrap_or_default());
-    let kek = answer.kid.as_deref().and_then(|kid| kek_in(key, kid));
-    let kek = kek.ok_or(VaultCause::AnswerInvalid)?;
-    Ok((kek, bytes))
-}
-
-/// Reads the `kid` of an answer: it must be a version of the key that was asked. Key Vault ignores case in names and may
-/// write them otherwise than we did; the tenant's own spelling is kept.
-pub(crate) fn kek_in(key: &KeyRef, kid: &str) -> Option<KekId> {
-    let (named, version) = kid.rsplit_once('/')?;
-    let is_asked = named.eq_ignore_ascii_case(&key.to_string());
-    let version = version.to_ascii_lowercase().parse().ok()?;
-    is_asked.then(|| KekId {
-        key: key.clone(),
-        version,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key() -> KeyRef {
-        KeyRef {
-            vault: "acme.vault.azure.net".parse().unwrap(),
-            name: "kek".parse().unwrap(),
-        }
-    }
-
-    const VERSION: &str = "0123456789abcdef0123456789abcdef";
-
-    #[test]
-    fn a_kid_of_the_key_that_was_asked_is_read_whatever_its_case() {
-        for kid in [
-            "https://acme.vault.azure.net/keys/kek",
-            "https://Acme.vault.azure.net/keys/KEK",
-        ] {
-            let kek = kek_in(&key(), &format!("{kid}/{VERSION}")).unwrap();
-            assert_eq!(
-                kek.to_string(),
-                format!("https://acme.vault.azure.net/keys/kek/{VERSION}")
-            );
-        }
-    }
-
-    #[test]
-    fn a_kid_of_anything_else_is_refused() {
-        for kid in [
-            format!("https://other.vault.azure.net/keys/kek/{VERSION}"),
-            format!("https://acme.vault.azure.net/keys/other/{VERSION}"),
-            format!("http://acme.vault.azure.net/keys/kek/{VERSION}"),
-            "https://acme.vault.azure.net/keys/kek".into(),
-            "https://acme.vault.azure.net/keys/kek/../secrets".into(),
-            String::new(),
-        ] {
-            assert_eq!(kek_in(&key(), &kid), None, "{kid}");
-        }
-    }
 
     #[test]
     fn the_body_is_what_key_vault_reads() {

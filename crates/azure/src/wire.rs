@@ -1,4 +1,4 @@
-//! What carries the SDK's requests: our client, answers of bounded size in memory that is wiped, errors that keep their cause.
+//! What carries the SDK's requests: our clients, answers of bounded size in memory that is wiped, errors that keep their cause.
 
 use std::sync::Arc;
 
@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use azure_core::{
     error::ErrorKind,
     http::{
-        AsyncRawResponse, Body, HttpClient, Method, Request, Transport,
-        headers::{HeaderName, HeaderValue, Headers},
+        AsyncRawResponse, Body, Context, HttpClient, Method, Request, Transport,
+        headers::{AUTHORIZATION, HeaderName, HeaderValue, Headers},
+        policies::{Policy, PolicyResult},
     },
 };
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use keyferry_crypto::vault::{VaultCause, VaultError};
 use zeroize::Zeroizing;
 
 use crate::{
+    errand::Errand,
     failure::{of_entra, of_transport, through_sdk},
     http::Http,
 };
@@ -22,7 +24,8 @@ use crate::{
 /// The longest answer that is read. Key Vault's and Entra's are a few kilobytes.
 const MAX_ANSWER: usize = 256 << 10;
 
-/// Carries requests to vaults. What is no success goes back to the SDK, which challenges are for.
+/// Carries requests to vaults, each on an [`Errand`] of ours: with its token, and its answer is brought to it. What is no
+/// success goes back to the SDK, which challenges are for.
 #[derive(Debug)]
 pub(crate) struct VaultWire(Arc<Http>);
 
@@ -32,7 +35,7 @@ pub(crate) struct EntraWire(Arc<Http>);
 
 impl VaultWire {
     pub(crate) fn transport(http: &Arc<Http>) -> Transport {
-        Transport::new(Arc::new(Self(Arc::clone(http))))
+        Transport::with_policy(Arc::new(Self(Arc::clone(http))))
     }
 }
 
@@ -43,15 +46,16 @@ impl EntraWire {
 }
 
 #[async_trait]
-impl HttpClient for VaultWire {
-    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+impl Policy for VaultWire {
+    async fn send(&self, context: &Context, request: &mut Request, _: &[Arc<dyn Policy>]) -> PolicyResult {
+        let fails = |cause: VaultCause| through_sdk(ErrorKind::Io, cause.into());
+        let errand = Errand::of(context).ok_or_else(|| fails(VaultCause::RequestRejected))?;
+        // A first request, which only fetches the challenge, has none.
+        if request.headers().get_optional_str(&AUTHORIZATION).is_some() {
+            request.insert_header(AUTHORIZATION, format!("Bearer {}", errand.token().expose()));
+        }
         let answer = exchange(&self.0, request).await;
-        let answer = answer.map_err(|cause| through_sdk(ErrorKind::Io, cause.into()))?;
-        Ok(AsyncRawResponse::from_bytes(
-            answer.status.into(),
-            answer.headers,
-            answer.body,
-        ))
+        Ok(past_sdk(answer.map_err(fails)?, errand))
     }
 }
 
@@ -71,6 +75,17 @@ impl HttpClient for EntraWire {
             answer.body,
         ))
     }
+}
+
+/// What the SDK sees of an answer: of a success, that it is one.
+fn past_sdk(answer: Answer, errand: &Errand) -> AsyncRawResponse {
+    let body = if answer.status == 200 {
+        errand.bring(answer.body);
+        Bytes::new()
+    } else {
+        answer.body
+    };
+    AsyncRawResponse::from_bytes(answer.status.into(), answer.headers, body)
 }
 
 struct Answer {
@@ -133,5 +148,38 @@ fn method(method: Method) -> Result<reqwest::Method, VaultCause> {
         Method::Get => Ok(reqwest::Method::GET),
         Method::Post => Ok(reqwest::Method::POST),
         _ => Err(VaultCause::RequestRejected),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use azure_core::credentials::{AccessToken, Secret};
+
+    use super::*;
+    use crate::{clock, token::Held};
+
+    async fn seen_by_sdk(status: u16, errand: &Errand) -> Bytes {
+        let answer = Answer {
+            status,
+            headers: Headers::new(),
+            body: Bytes::from_static(b"a data key"),
+        };
+        past_sdk(answer, errand).into_body().collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_success_holds_never_gets_into_the_sdks_memory() {
+        let token = AccessToken::new(Secret::new("token"), clock::now());
+        let errand = Errand::new(Arc::new(Held::new(token, Duration::ZERO)));
+        assert_eq!(
+            seen_by_sdk(401, &errand).await,
+            "a data key",
+            "challenges are for the SDK"
+        );
+        assert_eq!(errand.answer(), None);
+        assert_eq!(seen_by_sdk(200, &errand).await, "");
+        assert_eq!(errand.answer().unwrap(), "a data key");
     }
 }

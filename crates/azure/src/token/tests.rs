@@ -1,11 +1,18 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use azure_core::credentials::Secret;
-use keyferry_crypto::id::{Cloud, DirectoryId, VaultKind};
+use keyferry_crypto::{
+    id::{Cloud, DirectoryId, VaultKind},
+    vault::Evidence,
+};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use super::*;
+use crate::{clock, retry::MAX_RETRY_AFTER};
 
 /// A directory that counts, waits to be let, and fails when told to.
 #[derive(Debug)]
@@ -14,7 +21,7 @@ struct Script {
     gate: Semaphore,
     arrived: Notify,
     life: Duration,
-    fails_with: Mutex<Option<VaultCause>>,
+    fails_with: Mutex<Option<VaultError>>,
 }
 
 #[async_trait]
@@ -23,8 +30,8 @@ impl Source for Script {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         self.arrived.notify_one();
         self.gate.acquire().await.unwrap().forget();
-        if let Some(cause) = *self.fails_with.lock().unwrap() {
-            return Err(cause.into());
+        if let Some(error) = &*self.fails_with.lock().unwrap() {
+            return Err(error.clone());
         }
         Ok(AccessToken::new(
             Secret::new(format!("token {number}")),
@@ -44,12 +51,27 @@ impl Script {
         })
     }
 
-    fn fail(&self, cause: Option<VaultCause>) {
-        *self.fails_with.lock().unwrap() = cause;
+    /// Lets everyone in.
+    fn open(life: Duration) -> Arc<Self> {
+        let script = Self::new(life);
+        script.gate.add_permits(10_000);
+        script
+    }
+
+    fn fail(&self, with: impl Into<VaultError>) {
+        *self.fails_with.lock().unwrap() = Some(with.into());
+    }
+
+    fn recover(&self) {
+        *self.fails_with.lock().unwrap() = None;
     }
 
     fn asked(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    fn tokens(self: &Arc<Self>, max_age: Duration) -> Tokens {
+        Tokens::new(Arc::clone(self) as _, max_age, Retries::default())
     }
 }
 
@@ -63,8 +85,16 @@ fn audience() -> Audience {
     }
 }
 
-fn text(held: &Held) -> &str {
-    held.token.token.secret()
+async fn token(tokens: &Tokens) -> String {
+    tokens.get(audience()).await.unwrap().expose().to_owned()
+}
+
+async fn failure(tokens: &Tokens) -> VaultError {
+    tokens.get(audience()).await.unwrap_err()
+}
+
+fn asking(cause: VaultCause, retry_after: Duration) -> VaultError {
+    VaultError::new(cause, Some(retry_after), Evidence::default())
 }
 
 /// Turns the clock and lets tasks that it woke run.
@@ -78,18 +108,18 @@ async fn pass(time: Duration) {
 #[tokio::test(start_paused = true)]
 async fn however_many_wait_one_token_is_asked_for() {
     let script = Script::new(HOUR);
-    let tokens = Tokens::new(Arc::clone(&script) as _, HOUR);
+    let tokens = script.tokens(HOUR);
     let waiting = futures::future::join_all((0..100).map(|_| tokens.get(audience())));
     script.gate.add_permits(100);
     let held = waiting.await;
     assert_eq!(script.asked(), 1);
-    assert!(held.iter().all(|held| text(held.as_ref().unwrap()) == "token 1"));
+    assert!(held.iter().all(|held| held.as_ref().unwrap().expose() == "token 1"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_leaves_takes_nothing_from_the_others() {
     let script = Script::new(HOUR);
-    let tokens = Tokens::new(Arc::clone(&script) as _, HOUR);
+    let tokens = script.tokens(HOUR);
     let first = tokio::spawn({
         let tokens = tokens.clone();
         async move { tokens.get(audience()).await.map(drop) }
@@ -97,138 +127,220 @@ async fn a_waiter_that_leaves_takes_nothing_from_the_others() {
     script.arrived.notified().await;
     first.abort();
     script.gate.add_permits(100);
-    assert_eq!(text(&tokens.get(audience()).await.unwrap()), "token 1");
+    assert_eq!(token(&tokens).await, "token 1");
     assert_eq!(script.asked(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_behind_its_users_backs() {
     let script = Script::new(HOUR);
-    let tokens = Tokens::new(Arc::clone(&script) as _, HOUR);
+    let tokens = script.tokens(HOUR);
     script.gate.add_permits(1);
     tokens.get(audience()).await.unwrap();
     pass(HOUR / 100 * 92).await;
     // Entra is asked, and takes its time; the old token serves meanwhile.
-    assert_eq!(text(&tokens.get(audience()).await.unwrap()), "token 1");
+    assert_eq!(token(&tokens).await, "token 1");
     script.arrived.notified().await;
     script.arrived.notified().await;
-    assert_eq!(text(&tokens.get(audience()).await.unwrap()), "token 1");
+    assert_eq!(token(&tokens).await, "token 1");
     assert_eq!(script.asked(), 2);
     script.gate.add_permits(1);
     pass(Duration::ZERO).await;
-    assert_eq!(text(&tokens.get(audience()).await.unwrap()), "token 2");
+    assert_eq!(token(&tokens).await, "token 2");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_given_up_at_its_maximum_age_however_long_it_lives() {
     let script = Script::new(HOUR * 24);
-    let tokens = Tokens::new(Arc::clone(&script) as _, Duration::from_mins(10));
+    let tokens = script.tokens(Duration::from_mins(10));
     script.gate.add_permits(1);
     tokens.get(audience()).await.unwrap();
-    script.fail(Some(VaultCause::EntraUnavailable));
+    script.fail(VaultCause::EntraUnavailable);
     script.gate.add_permits(100);
     pass(Duration::from_secs(599)).await;
-    assert_eq!(text(&tokens.get(audience()).await.unwrap()), "token 1");
+    assert_eq!(token(&tokens).await, "token 1");
     pass(Duration::from_secs(1)).await;
-    assert_eq!(
-        tokens.get(audience()).await.unwrap_err().cause(),
-        VaultCause::EntraUnavailable
-    );
+    assert_eq!(failure(&tokens).await.cause(), VaultCause::EntraUnavailable);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_entra_is_not_asked_for_news_by_every_caller() {
     let script = Script::new(HOUR);
-    let tokens = Tokens::new(Arc::clone(&script) as _, HOUR);
+    let tokens = script.tokens(HOUR);
     script.gate.add_permits(1000);
     tokens.get(audience()).await.unwrap();
-    script.fail(Some(VaultCause::EntraUnavailable));
+    script.fail(VaultCause::EntraUnavailable);
     pass(HOUR / 100 * 92).await;
     for _ in 0..100 {
         tokens.get(audience()).await.unwrap();
         pass(Duration::from_millis(1)).await;
     }
     assert_eq!(script.asked(), 2);
-    pass(RENEWAL_PAUSE.1).await;
+    pass(Duration::from_secs(30)).await;
     tokens.get(audience()).await.unwrap();
     pass(Duration::ZERO).await;
     assert_eq!(script.asked(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn withdrawn_consent_ends_the_old_token_too() {
-    let script = Script::new(HOUR);
-    let tokens = Tokens::new(Arc::clone(&script) as _, HOUR);
-    script.gate.add_permits(1000);
+async fn a_directorys_retry_after_holds_for_renewals_too() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
     tokens.get(audience()).await.unwrap();
-    script.fail(Some(VaultCause::ConsentMissing));
+    script.fail(asking(VaultCause::EntraThrottled, Duration::from_mins(2)));
+    pass(HOUR / 100 * 92).await;
+    tokens.get(audience()).await.unwrap();
+    pass(Duration::ZERO).await;
+    for _ in 0..119 {
+        pass(Duration::from_secs(1)).await;
+        tokens.get(audience()).await.unwrap();
+    }
+    assert_eq!(script.asked(), 2);
+    pass(Duration::from_secs(1)).await;
+    tokens.get(audience()).await.unwrap();
+    pass(Duration::ZERO).await;
+    assert_eq!(script.asked(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_learnt_in_the_background_ends_the_old_token_and_answers_the_next_calls() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    tokens.get(audience()).await.unwrap();
+    script.fail(VaultCause::ConsentMissing);
     pass(HOUR / 100 * 92).await;
     tokens.get(audience()).await.unwrap(); // starts the renewal
     pass(Duration::ZERO).await;
-    assert_eq!(
-        tokens.get(audience()).await.unwrap_err().cause(),
-        VaultCause::ConsentMissing
-    );
-    script.fail(None);
+    for _ in 0..100 {
+        assert_eq!(failure(&tokens).await.cause(), VaultCause::ConsentMissing);
+    }
+    assert_eq!(script.asked(), 2);
+    script.recover();
+    pass(Duration::from_secs(5)).await;
     tokens.get(audience()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_directory_that_gives_no_token_is_not_asked_with_every_call() {
+    for cause in [VaultCause::AppSecretExpired, VaultCause::ConsentMissing] {
+        let script = Script::open(HOUR);
+        let tokens = script.tokens(HOUR);
+        script.fail(cause);
+        for _ in 0..100 {
+            let failed = failure(&tokens).await;
+            assert_eq!((failed.cause(), failed.retry_after()), (cause, None));
+            pass(Duration::from_millis(9)).await;
+        }
+        assert_eq!(script.asked(), 1, "{cause:?}");
+        pass(Duration::from_secs(5)).await;
+        failure(&tokens).await;
+        assert_eq!(script.asked(), 2, "{cause:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longer_an_outage_of_entra_lasts_the_less_it_is_asked() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    script.fail(VaultCause::EntraUnavailable);
+    for (asked, longest) in (1..).zip([500, 1_000, 2_000, 4_000, 4_000]) {
+        let wait = failure(&tokens).await.retry_after().unwrap();
+        assert!((longest / 2..=longest).contains(&wait.as_millis()), "{wait:?}");
+        pass(wait / 2).await;
+        let left = failure(&tokens).await.retry_after().unwrap();
+        assert_eq!(wait / 2 + left, wait);
+        assert_eq!(script.asked(), asked);
+        pass(left).await;
+    }
+    script.recover();
+    tokens.get(audience()).await.unwrap();
+    tokens.discard(audience(), &tokens.get(audience()).await.unwrap());
+    script.fail(VaultCause::EntraUnavailable);
+    let wait = failure(&tokens).await.retry_after().unwrap();
+    assert!(wait <= Duration::from_millis(500), "{wait:?}: it begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directorys_retry_after_is_kept_and_not_for_ever() {
+    for (asked, kept) in [
+        (Duration::from_secs(30), Duration::from_secs(30)),
+        (Duration::MAX, MAX_RETRY_AFTER),
+    ] {
+        let script = Script::open(HOUR);
+        let tokens = script.tokens(HOUR);
+        script.fail(asking(VaultCause::EntraThrottled, asked));
+        assert_eq!(failure(&tokens).await.retry_after(), Some(kept));
+        pass(kept.saturating_sub(Duration::from_secs(1))).await;
+        assert_eq!(failure(&tokens).await.retry_after(), Some(Duration::from_secs(1)));
+        assert_eq!(script.asked(), 1);
+        pass(Duration::from_secs(1)).await;
+        failure(&tokens).await;
+        assert_eq!(script.asked(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_found_no_token_just_before_one_came_does_not_ask_for_another() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    let slot = tokens.slot(audience());
+    assert!(slot.usable(Instant::now()).is_none());
+    tokens.get(audience()).await.unwrap();
+    let held = tokens.fetch(audience(), &slot, Instant::now()).await.unwrap();
+    assert_eq!((held.expose(), script.asked()), ("token 1", 1));
+    // Nor does one that found it due for renewal just before it was renewed.
+    pass(HOUR / 100 * 92).await;
+    tokens.get(audience()).await.unwrap();
+    pass(Duration::ZERO).await;
+    slot.renew(Instant::now(), || tokens.ask(audience(), &slot));
+    pass(Duration::ZERO).await;
+    assert_eq!(script.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejected_token_is_not_given_again() {
-    let script = Script::new(HOUR);
-    let tokens = Tokens::new(Arc::clone(&script) as _, HOUR);
-    script.gate.add_permits(1000);
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
     let first = tokens.get(audience()).await.unwrap();
-    tokens.discard(audience(), &first);
-    assert_eq!(text(&tokens.get(audience()).await.unwrap()), "token 2");
+    assert!(tokens.discard(audience(), &first));
+    assert!(tokens.discard(audience(), &first), "it is forgotten already");
+    assert_eq!(token(&tokens).await, "token 2");
     // A second complaint about the first leaves the second alone.
-    tokens.discard(audience(), &first);
-    assert_eq!(text(&tokens.get(audience()).await.unwrap()), "token 2");
+    assert!(tokens.discard(audience(), &first));
+    assert_eq!(token(&tokens).await, "token 2");
 }
 
-#[tokio::test]
-async fn a_token_is_issued_for_the_vaults_own_audience_only() {
-    let script = Script::new(HOUR);
-    script.gate.add_permits(1000);
-    let credential = DirectoryCredential {
-        tokens: Tokens::new(Arc::clone(&script) as _, HOUR),
-        audience: audience(),
-    };
-    let other = credential
-        .get_token(&["https://management.azure.com/.default"], None)
-        .await;
-    assert!(other.is_err());
-    assert_eq!(script.asked(), 0);
-    assert!(
-        credential
-            .get_token(&["https://vault.azure.net/.default"], None)
-            .await
-            .is_ok()
-    );
-}
-
-#[test]
-fn a_token_does_not_show_in_a_debug_print() {
-    let held = Held {
-        token: AccessToken::new(Secret::new("planted"), clock::now()),
-        renew_at: Instant::now(),
-        until: Instant::now(),
-    };
-    assert!(!format!("{held:?}").contains("planted"));
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_rejects_every_token_costs_the_others_of_its_directory_little() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    for _ in 0..100 {
+        let rejected = tokens.get(audience()).await.unwrap();
+        tokens.discard(audience(), &rejected);
+        pass(Duration::from_millis(49)).await;
+    }
+    assert_eq!(script.asked(), 2);
+    let second = tokens.get(audience()).await.unwrap();
+    assert!(!tokens.discard(audience(), &second), "no other is to be had just now");
+    pass(Duration::from_secs(5)).await;
+    assert!(tokens.discard(audience(), &second));
+    assert_eq!(token(&tokens).await, "token 3");
 }
 
 #[test]
 fn a_failure_is_told_once_as_loud_as_whose_move_it_is() {
-    let slot = Slot::default();
-    for (outcome, level) in [
-        (Some(VaultCause::ConsentMissing), Level::INFO),
-        (Some(VaultCause::ConsentMissing), Level::DEBUG),
-        (Some(VaultCause::EntraUnavailable), Level::WARN),
-        (Some(VaultCause::AppSecretExpired), Level::ERROR),
-        (Some(VaultCause::AppSecretExpired), Level::DEBUG),
-        (None, Level::DEBUG),
-        (Some(VaultCause::AppSecretExpired), Level::ERROR),
+    let (slot, now) = (Slot::default(), Instant::now());
+    for (cause, level) in [
+        (VaultCause::ConsentMissing, Level::INFO),
+        (VaultCause::ConsentMissing, Level::DEBUG),
+        (VaultCause::EntraUnavailable, Level::WARN),
+        (VaultCause::AppSecretExpired, Level::ERROR),
+        (VaultCause::AppSecretExpired, Level::DEBUG),
     ] {
-        assert_eq!(slot.note(outcome), level, "{outcome:?}");
+        let (_, news) = slot.fail(cause.into(), &Retries::default(), now);
+        assert_eq!(loudness(cause, news), level, "{cause:?}");
     }
+    slot.succeed(Held::new(AccessToken::new(Secret::new("token"), clock::now()), HOUR));
+    let (_, news) = slot.fail(VaultCause::AppSecretExpired.into(), &Retries::default(), now);
+    assert_eq!(loudness(VaultCause::AppSecretExpired, news), Level::ERROR);
 }

@@ -6,6 +6,7 @@ mod connections;
 mod credentials;
 mod guide;
 mod patience;
+mod recall;
 mod refusals;
 mod tokens;
 mod troubles;

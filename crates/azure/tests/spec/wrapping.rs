@@ -133,7 +133,8 @@ async fn an_override_that_changes_holds_for_the_next_request() {
     for host in [VAULT, world::ENTRA] {
         vault.overrides().remove(host);
     }
-    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+    // The first does not know the second Entra's token either; where it is shown is what counts.
+    drop(vault.wrap(&tenant(VAULT), &data_key()).await);
     assert!(first.count(Operation::WrapKey) > 1);
     assert_eq!(second.count(Operation::WrapKey), at_second);
 }
