@@ -165,9 +165,6 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
-    /// A limit of `[azure]` that is none, or lets nothing through.
-    #[error(transparent)]
-    Azure(#[from] keyferry_azure::ConfigError),
 }
 
 impl Config {
