@@ -22,7 +22,7 @@ pub use self::{
     cut::Cut,
     database::Database,
     process::{Keyferry, command, ended, output_of, signal as process_signal},
-    world::{Customer, KEY, LOCATION, SECRET, World, data_key_of},
+    world::{Customer, KEY, LOCATION, SECRET, World, data_key_of, wrapped_data_key_of},
 };
 
 /// As long as a slow machine may need for anything that is waited for. What takes longer does not come.

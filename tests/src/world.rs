@@ -396,13 +396,18 @@ impl Customer {
 /// The data key that an envelope carries, unwrapped as the customer could, with its RSA key.
 #[must_use]
 pub fn data_key_of(envelope: &str) -> Vec<u8> {
-    let envelope = URL_SAFE_NO_PAD.decode_to_vec(envelope).unwrap();
-    // The head of a CBOR string of 256 bytes, of which there is one: what an RSA key of 2048 bits wraps.
-    let head = [0x59, 0x01, 0x00];
-    let start = envelope.windows(head.len()).position(|window| window == head).unwrap() + head.len();
     let key = RsaKey::from_pkcs8(pkcs8()).unwrap();
-    key.decrypt("RSA-OAEP-256", envelope.get(start..start + 256).unwrap())
-        .unwrap()
+    key.decrypt("RSA-OAEP-256", &wrapped_data_key_of(envelope)).unwrap()
+}
+
+/// The wrapped data key that an envelope carries.
+#[must_use]
+pub fn wrapped_data_key_of(envelope: &str) -> Vec<u8> {
+    let envelope = URL_SAFE_NO_PAD.decode_to_vec(envelope).unwrap();
+    // In CBOR: the label -65539, and the head of a string of 256 bytes, which is what an RSA key of 2048 bits wraps to.
+    let head = [0x3a, 0x00, 0x01, 0x00, 0x02, 0x59, 0x01, 0x00];
+    let start = envelope.windows(head.len()).position(|window| window == head).unwrap() + head.len();
+    envelope.get(start..start + 256).unwrap().to_vec()
 }
 
 async fn text_of(tokens: &TokenSource) -> String {
