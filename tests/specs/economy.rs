@@ -99,7 +99,11 @@ async fn a_hundred_thousand_wrapped_keys_cost_key_vault_what_their_data_keys_cos
             );
         } else {
             let proofs = world.count(tenant, Operation::UnwrapKey);
-            assert_eq!((distinct.len(), made, proofs), (1, 1, 1), "a lease is one data key, proven once: {number}");
+            assert_eq!(
+                (distinct.len(), made, proofs),
+                (1, 1, 1),
+                "a lease is one data key, proven once: {number}"
+            );
         }
         data_keys += distinct.len() as u64;
     }
