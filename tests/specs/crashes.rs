@@ -1,5 +1,8 @@
 //! A process dies while it writes.
 
+mod changes;
+mod purging;
+
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};

@@ -11,6 +11,7 @@ mod interop;
 mod operations;
 mod outages;
 mod refusals;
+mod registry;
 mod replicas;
 mod rotation;
 mod secrecy;

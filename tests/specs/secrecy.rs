@@ -4,7 +4,9 @@ mod search;
 
 use base64_simd::URL_SAFE_NO_PAD;
 use keyferry_client::{Context, Secret, TenantChange, TenantClient, http_client};
-use keyferry_tests::{Answer, Collector, Credential, Database, Keyferry, World, data_key_of};
+use keyferry_tests::{
+    Answer, Collector, Credential, Database, Keyferry, World, command, data_key_of, eventually, output_of,
+};
 use serde_json::{Value, json};
 
 use self::search::{Planted, contains};
@@ -23,6 +25,55 @@ async fn no_log_no_trace_no_metric_no_error_and_no_database_holds_a_secret() {
 async fn nor_one_of_a_service_that_proves_itself_by_a_certificate_or_a_token_file() {
     for credential in [Credential::Certificate, Credential::TokenFile] {
         holds_no_secret(Database::sqlite(), credential).await;
+    }
+}
+
+/// A database that lets us in, one that does not know us, one that is away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_log_no_answer_and_no_error_holds_the_registrys_password() {
+    let password = "a-planted-password-of-the-registry";
+    let planted = Planted(vec![("the registry's password", password.into())]);
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let known = database.url().replace("postgres@", &format!("postgres:{password}@"));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut world = World::new(database).await;
+    world.extra = "[telemetry]\nlog = \"trace\"\n".into();
+    for (url, shown) in [
+        (known.clone(), "insert into tenants"),
+        (format!("{known}_of_nobody"), "does not exist"),
+        (
+            format!("postgres://postgres:{password}@{closed}/registry"),
+            "cannot be read",
+        ),
+    ] {
+        world.registry_url = Some(url.clone());
+        let keyferry = Keyferry::start(&world.write_config());
+        let admin = world.admin(&keyferry);
+        let mut answers = Vec::new();
+        eventually("the log says how it went", async || {
+            let answer = admin.create(&world.customer("acme").registration(None), None).await;
+            answers.extend(format!("{answer:?}").into_bytes());
+            contains(&keyferry.log(), shown.as_bytes())
+        })
+        .await;
+        for (place, text) in [("log", keyferry.log()), ("answers", answers)] {
+            assert_eq!(planted.found_in(&text), Vec::<String>::new(), "found in the {place}");
+        }
+    }
+    for url in [format!("{known}_of_nobody"), format!("{known}?sslmode={password}")] {
+        let said = output_of(command().args(["migrate", "--url", &url]));
+        assert!(!said.status.success());
+        let said = [said.stdout, said.stderr].concat();
+        assert_eq!(
+            planted.found_in(&said),
+            Vec::<String>::new(),
+            "found in what the command says"
+        );
     }
 }
 

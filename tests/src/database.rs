@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::needs;
@@ -28,7 +28,7 @@ impl Database {
         let server = needs("KEYFERRY_TEST_POSTGRES", "Postgres")?;
         let name = format!("spec_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut admin = PgConnection::connect(&server).await.unwrap();
-        let create = sqlx::AssertSqlSafe(format!("create database {name}"));
+        let create = AssertSqlSafe(format!("create database {name}"));
         sqlx::query(create).execute(&mut admin).await.unwrap();
         let (base, _) = server.rsplit_once('/').unwrap();
         Some(Self::Postgres(format!("{base}/{name}")))
@@ -47,6 +47,40 @@ impl Database {
         match self {
             Self::Sqlite(dir) => format!("sqlite:{}", dir.path().join("registry.db").display()),
             Self::Postgres(url) => url.clone(),
+        }
+    }
+
+    /// Runs statements, past the service.
+    pub async fn execute(&self, statements: &str) {
+        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        match self {
+            Self::Sqlite(_) => {
+                let mut hand = SqliteConnection::connect(&self.url()).await.unwrap();
+                statements.execute(&mut hand).await.unwrap();
+                // Not only dropped: the file's locks are given back when this returns.
+                hand.close().await.unwrap();
+            }
+            Self::Postgres(url) => {
+                let mut hand = PgConnection::connect(url).await.unwrap();
+                statements.execute(&mut hand).await.unwrap();
+            }
+        }
+    }
+
+    /// A query's one number.
+    pub async fn number(&self, query: &str) -> i64 {
+        let query = AssertSqlSafe(query.to_owned());
+        match self {
+            Self::Sqlite(_) => {
+                let mut hand = SqliteConnection::connect(&self.url()).await.unwrap();
+                let number = sqlx::query_scalar(query).fetch_one(&mut hand).await.unwrap();
+                hand.close().await.unwrap();
+                number
+            }
+            Self::Postgres(url) => {
+                let mut hand = PgConnection::connect(url).await.unwrap();
+                sqlx::query_scalar(query).fetch_one(&mut hand).await.unwrap()
+            }
         }
     }
 
@@ -71,7 +105,7 @@ async fn rows(url: &str) -> String {
     let mut dump = String::new();
     for table in tables {
         let table: String = table.get(0);
-        let all = sqlx::AssertSqlSafe(format!("select t::text from {table} t"));
+        let all = AssertSqlSafe(format!("select t::text from {table} t"));
         for row in sqlx::query(all).fetch_all(&mut connection).await.unwrap() {
             dump.push_str(&row.get::<String, _>(0));
             dump.push('\n');

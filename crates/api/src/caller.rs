@@ -119,7 +119,12 @@ impl Caller {
 
     /// Whether that tenant exists for this caller.
     pub(crate) fn may_serve(&self, tenant: &Slug) -> bool {
-        self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
+        self.confined_to().is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// The slugs of the only tenants that exist for this caller, if it is confined.
+    pub(crate) fn confined_to(&self) -> Option<&HashSet<Slug>> {
+        self.tenants.as_deref()
     }
 }
 

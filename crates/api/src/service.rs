@@ -14,11 +14,8 @@ use std::{
 
 use axum_server::Control;
 use keyferry_azure::AzureKeyVault;
-use keyferry_crypto::{
-    id::TenantId,
-    sealer::{Sealer, SealerLimits},
-};
-use keyferry_registry::{Registry, RegistryLimits};
+use keyferry_crypto::sealer::{Sealer, SealerLimits};
+use keyferry_registry::{Changed, Registry, RegistryLimits};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     task::JoinSet,
@@ -257,10 +254,11 @@ fn start_background(tasks: &mut JoinSet<&'static str>, cancel: &CancellationToke
 }
 
 /// Forgets the keys of every tenant that changes: another key, another policy or a suspension must hold at once.
-async fn evict_what_changes(sealer: &Sealer, mut changes: Receiver<TenantId>) {
+async fn evict_what_changes(sealer: &Sealer, mut changes: Receiver<Changed>) {
     loop {
         match changes.recv().await {
-            Ok(tenant) => sealer.evict(tenant),
+            Ok(Changed::Tenant(tenant)) => sealer.evict(tenant),
+            Ok(Changed::Everything) => sealer.evict_all(),
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "changes of tenants were missed: all cached keys are evicted");
                 sealer.evict_all();

@@ -19,10 +19,10 @@ pub use self::{
     error::RegistryError,
     postgres::PostgresStore,
     sqlite::SqliteStore,
-    store::{Change, Created, Idempotency, IdempotencyKey, TenantStore},
+    store::{Change, Created, Idempotency, IdempotencyKey, Mark, TenantStore},
     tenant::{ChangeError, DisplayName, NameError, NewTenant, Revision, Slug, Tenant, TenantStatus},
     url::{DatabaseUrl, DatabaseUrlError},
-    view::{Registry, RegistryLimits, RegistryStats},
+    view::{Changed, Registry, RegistryLimits, RegistryStats},
 };
 
 /// The wall clock, passed in so that a test can turn it.

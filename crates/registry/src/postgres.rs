@@ -14,7 +14,7 @@ use crate::{
     Clock,
     error::RegistryError,
     row::Row,
-    store::{Change, Created, Idempotency, TenantStore},
+    store::{Change, Created, Idempotency, Mark, TenantStore},
     tenant::{Revision, Slug, Tenant},
 };
 
@@ -147,6 +147,22 @@ impl TenantStore for PostgresStore {
         rows.into_iter().map(Tenant::try_from).collect()
     }
 
+    async fn list_among(&self, slugs: &[Slug], limit: u32) -> Result<Vec<Tenant>, RegistryError> {
+        let slugs: Vec<_> = slugs.iter().map(Slug::to_string).collect();
+        let rows = sqlx::query_as!(
+            Row,
+            "select id, slug, display_name, directory_id, cloud, vault, key_name, key_version, former_keys,
+                 cache_ttl_seconds, lease_max_age_seconds, lease_max_messages, outage_grace_seconds,
+                 status, purge_at, revision, created_at, updated_at
+             from tenants where slug = any($1) and status <> 'purged' order by slug collate \"C\" limit $2",
+            &slugs,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
     async fn save(&self, tenant: &Tenant) -> Result<Tenant, RegistryError> {
         let now = (self.clock)();
         let row = Row::from(tenant);
@@ -196,7 +212,20 @@ impl TenantStore for PostgresStore {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().filter_map(Row::into_change).collect())
+        Ok(rows.into_iter().map(Row::into_change).collect())
+    }
+
+    async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError> {
+        let remembered = sqlx::query_scalar!(
+            "select exists (select from tenants where id = $1 and (revision > $2 or revision = $2 and updated_at = $3))
+                 as \"remembered!\"",
+            seen.tenant.0,
+            seen.revision.0,
+            seen.updated_at,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(remembered)
     }
 
     async fn purge(&self) -> Result<u64, RegistryError> {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     error::RegistryError,
-    store::Change,
+    store::{Change, Mark},
     tenant::{Revision, Tenant, TenantStatus},
 };
 
@@ -128,28 +128,21 @@ impl TryFrom<Row> for Tenant {
 impl Row {
     /// What the change feed tells of this row. One corrupt row must not keep the feed from all others: its tenant leaves
     /// memory, whoever asks for it meets the error, and the log says so.
-    pub(crate) fn into_change(self) -> Option<Change> {
-        let (id, revision) = (TenantId(self.id), Revision(self.revision));
-        let Ok(slug) = self.slug.parse() else {
-            tracing::error!(tenant.id = %id, "the registry's row has a corrupt slug");
-            return None;
+    pub(crate) fn into_change(self) -> Change {
+        let mark = Mark {
+            tenant: TenantId(self.id),
+            revision: Revision(self.revision),
+            updated_at: self.updated_at,
         };
+        let slug = self.slug.parse().ok();
         let tenant = if self.status == PURGED {
             None
         } else {
-            Some(self.try_into())
-        };
-        let tenant = tenant.and_then(|tenant: Result<Tenant, RegistryError>| {
-            tenant
-                .inspect_err(|error| tracing::error!(tenant.id = %id, ?error, "the registry's row is corrupt"))
+            Tenant::try_from(self)
+                .inspect_err(|error| tracing::error!(tenant.id = %mark.tenant, ?error, "the registry's row is corrupt"))
                 .ok()
-        });
-        Some(Change {
-            id,
-            slug,
-            revision,
-            tenant,
-        })
+        };
+        Change { mark, slug, tenant }
     }
 }
 

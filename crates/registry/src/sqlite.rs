@@ -16,7 +16,7 @@ use crate::{
     Clock,
     error::RegistryError,
     row::Row,
-    store::{Change, Created, Idempotency, TenantStore},
+    store::{Change, Created, Idempotency, Mark, TenantStore},
     tenant::{Revision, Slug, Tenant},
 };
 
@@ -152,6 +152,20 @@ impl TenantStore for SqliteStore {
         rows.into_iter().map(Tenant::try_from).collect()
     }
 
+    async fn list_among(&self, slugs: &[Slug], limit: u32) -> Result<Vec<Tenant>, RegistryError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "select id, slug, display_name, directory_id, cloud, vault, key_name, key_version, former_keys,
+                 cache_ttl_seconds, lease_max_age_seconds, lease_max_messages, outage_grace_seconds,
+                 status, purge_at, revision, created_at, updated_at
+             from tenants where slug in (select value from json_each(?)) and status <> 'purged' order by slug limit ?",
+        )
+        .bind(serde_json::json!(slugs).to_string())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
     async fn save(&self, tenant: &Tenant) -> Result<Tenant, RegistryError> {
         let now = (self.clock)();
         let row = Row::from(tenant);
@@ -203,7 +217,19 @@ impl TenantStore for SqliteStore {
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().filter_map(Row::into_change).collect())
+        Ok(rows.into_iter().map(Row::into_change).collect())
+    }
+
+    async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError> {
+        let remembered = sqlx::query_scalar(
+            "select exists (select 1 from tenants where id = ?1 and (revision > ?2 or revision = ?2 and updated_at = ?3))",
+        )
+        .bind(seen.tenant.0)
+        .bind(seen.revision.0)
+        .bind(micros(seen.updated_at))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(remembered)
     }
 
     async fn purge(&self) -> Result<u64, RegistryError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keyferry_crypto::id::TenantId;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use tokio::sync::Notify;
 
 use crate::{
@@ -24,11 +24,19 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Up to `limit` tenants in the order of their slugs, from the one after `after`.
     async fn list(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Tenant>, RegistryError>;
 
+    /// Those of these names that are tenants' in the order of their slugs, up to `limit`.
+    async fn list_among(&self, slugs: &[Slug], limit: u32) -> Result<Vec<Tenant>, RegistryError>;
+
     /// Saves a tenant that was read at `tenant.revision`; `Conflict` if it was changed since. Answers it at its new revision.
     async fn save(&self, tenant: &Tenant) -> Result<Tenant, RegistryError>;
 
-    /// Up to `limit` changes after `after`, in their order: the newest state of each tenant that changed.
+    /// Up to `limit` changes after `after`, in their order: the newest state of each tenant that changed. Fewer than `limit`
+    /// say that there is no more; a row that cannot be read is a change like any other.
     async fn changes(&self, after: Revision, limit: u32) -> Result<Vec<Change>, RegistryError>;
+
+    /// Whether a change that was seen once still happened: its tenant is as that change left it, or was changed after it. If
+    /// not, the store lost acknowledged changes, and gives their revisions to others.
+    async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError>;
 
     /// Purges tenants whose safety window is over, and forgets old idempotency keys. Answers how many were purged.
     async fn purge(&self) -> Result<u64, RegistryError>;
@@ -41,14 +49,35 @@ pub trait TenantStore: Send + Sync + 'static {
 /// A tenant's newest state, as the change feed tells it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Which tenant.
-    pub id: TenantId,
-    /// Its slug.
-    pub slug: Slug,
+    /// Which change it is.
+    pub mark: Mark,
+    /// The tenant's slug, or nothing if what the row has cannot be one.
+    pub slug: Option<Slug>,
+    /// The tenant, or nothing once it was purged, or if the row cannot be one.
+    pub tenant: Option<Tenant>,
+}
+
+/// One change among all that ever were. Its revision alone names it only as long as the store loses none: a revision that was
+/// lost is given again, to another change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Which tenant changed.
+    pub tenant: TenantId,
     /// When, in the order of changes.
     pub revision: Revision,
-    /// The tenant, or nothing once it was purged.
-    pub tenant: Option<Tenant>,
+    /// When, by the clock of whoever changed it.
+    pub updated_at: OffsetDateTime,
+}
+
+impl From<&Tenant> for Mark {
+    /// The change that made the tenant what it is.
+    fn from(tenant: &Tenant) -> Self {
+        Self {
+            tenant: tenant.keys.tenant,
+            revision: tenant.revision,
+            updated_at: tenant.updated_at,
+        }
+    }
 }
 
 /// The outcome of registering a tenant.

@@ -1,8 +1,12 @@
 //! The view in memory, and how it follows the store.
 //!
-//! There is one way in which tenants come into memory: the change feed, read from the revision last seen. At the start
-//! that is zero, so that loading is following. A notification only says "look now"; a poll looks anyway, so that lost
-//! notifications cost time and nothing else. The store is asked directly only for slugs that the view does not hold.
+//! Others' changes come into memory in one way: by the change feed, read from the revision last seen. At the start that is
+//! zero, so that loading is following. A notification only says "look now"; a poll looks anyway, so that lost notifications
+//! cost time and nothing else. What this process writes it takes in by itself, whether or not the feed answers. The store is
+//! asked directly only for slugs that the view does not hold.
+
+mod following;
+mod position;
 
 use std::{
     fmt,
@@ -17,14 +21,14 @@ use keyferry_crypto::id::TenantId;
 use moka::sync::Cache;
 use tokio::{
     sync::{Notify, broadcast},
-    time::{Instant, MissedTickBehavior},
+    time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
+use self::position::Position;
 use crate::{
     error::RegistryError,
-    store::{Change, Created, Idempotency, TenantStore},
-    tenant::{Revision, Slug, Tenant},
+    store::{Created, Idempotency, TenantStore},
+    tenant::{Slug, Tenant},
 };
 
 /// Bounds of the view.
@@ -44,13 +48,22 @@ pub struct Registry {
     tenants: quick_cache::sync::Cache<Slug, Arc<Tenant>>,
     /// Slugs that the store did not know a moment ago, so that guessing names does not become asking the database.
     unknown: Cache<Slug, ()>,
-    /// The revision up to which the view has followed. Held while the view changes.
-    position: Mutex<Revision>,
-    changes: broadcast::Sender<TenantId>,
+    /// How far the view has followed. Held while the view changes.
+    position: Mutex<Position>,
+    changes: broadcast::Sender<Changed>,
     wake: Arc<Notify>,
     loaded: AtomicBool,
     last_contact: Mutex<Option<Instant>>,
     store_reads: AtomicU64,
+}
+
+/// Whom a change in the view is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Changed {
+    /// One tenant.
+    Tenant(TenantId),
+    /// Any of them: the view has begun anew.
+    Everything,
 }
 
 /// What the registry holds and how well it follows.
@@ -78,7 +91,7 @@ impl Registry {
                 .max_capacity(UNKNOWN_SLUGS)
                 .time_to_live(UNKNOWN_FOR)
                 .build(),
-            position: Mutex::new(Revision(0)),
+            position: Mutex::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
             wake: Arc::new(Notify::new()),
             loaded: AtomicBool::new(false),
@@ -95,12 +108,12 @@ impl Registry {
         if self.unknown.contains_key(slug) {
             return Ok(None);
         }
-        let before = *self.position();
+        let before = self.position().moves;
         self.store_reads.fetch_add(1, Ordering::Relaxed);
         let found = self.store.find(slug).await?.map(Arc::new);
         let position = self.position();
-        // If the feed moved meanwhile, what was read may be older than what it told: answer, but do not keep it.
-        if *position == before {
+        // If the view moved meanwhile, what was read may be older than what it took in: answer, but do not keep it.
+        if position.moves == before {
             match &found {
                 Some(tenant) => self.tenants.insert(slug.clone(), Arc::clone(tenant)),
                 None => self.unknown.insert(slug.clone(), ()),
@@ -119,23 +132,33 @@ impl Registry {
         self.store.list(after, limit).await
     }
 
-    /// Registers a tenant. It can be used here once this returns, and on other replicas a moment later.
+    /// Those of these names that are tenants' in the order of their slugs, up to `limit`.
+    pub async fn list_among(&self, slugs: &[Slug], limit: u32) -> Result<Vec<Tenant>, RegistryError> {
+        self.store.list_among(slugs, limit).await
+    }
+
+    /// Registers a tenant. It can be used here once this returns, even if the feed does not answer, and on other replicas a
+    /// moment later.
     pub async fn create(&self, tenant: &Tenant, idempotency: Option<&Idempotency>) -> Result<Created, RegistryError> {
         let created = self.store.create(tenant, idempotency).await?;
+        self.hold(&created.tenant);
         self.follow_soon().await;
         Ok(created)
     }
 
-    /// Saves a tenant that was read at `tenant.revision`. The change holds here once this returns.
+    /// Saves a tenant that was read at `tenant.revision`. The change holds here once this returns, even if the feed does not
+    /// answer, and on other replicas a moment later.
     pub async fn save(&self, tenant: &Tenant) -> Result<Tenant, RegistryError> {
         let saved = self.store.save(tenant).await?;
+        self.hold(&saved);
         self.follow_soon().await;
         Ok(saved)
     }
 
-    /// Tells which tenants changed, from now on. Whoever lags behind is told so, and must then take it that all have.
+    /// Tells which tenants changed, from now on; one change may be told more than once. Whoever lags behind is told so, and
+    /// must then take it that all have.
     #[must_use]
-    pub fn changes(&self) -> broadcast::Receiver<TenantId> {
+    pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.changes.subscribe()
     }
 
@@ -151,93 +174,7 @@ impl Registry {
         }
     }
 
-    /// Follows the store and purges what is due, until cancelled.
-    pub async fn run(&self, cancel: CancellationToken) {
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = self.store.listen(Arc::clone(&self.wake)) => {}
-            () = self.follow_forever() => {}
-            () = self.purge_forever() => {}
-        }
-    }
-
-    async fn follow_forever(&self) {
-        let mut poll = tokio::time::interval(self.limits.poll);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = poll.tick() => {}
-                () = self.wake.notified() => {}
-            }
-            if let Err(error) = self.follow().await {
-                tracing::warn!(%error, cause = cause(&error), "the tenant registry's changes cannot be read");
-            }
-        }
-    }
-
-    async fn purge_forever(&self) {
-        let mut ticks = tokio::time::interval(PURGE_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            match in_time(self.store.purge()).await {
-                Ok(0) => {}
-                Ok(purged) => tracing::info!(purged, "tenants past their safety window were purged"),
-                Err(error) => {
-                    tracing::warn!(%error, cause = cause(&error), "tenants past their safety window cannot be purged");
-                }
-            }
-        }
-    }
-
-    /// Brings the view up to the store's newest revision.
-    pub async fn follow(&self) -> Result<(), RegistryError> {
-        loop {
-            let after = *self.position();
-            let changes = in_time(self.store.changes(after, PAGE)).await?;
-            *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            let last_page = changes.len() < PAGE as usize;
-            self.apply(changes);
-            if last_page {
-                self.loaded.store(true, Ordering::Relaxed);
-                return Ok(());
-            }
-        }
-    }
-
-    /// Follows for a change just made; if that fails the poll will do it.
-    async fn follow_soon(&self) {
-        if self.follow().await.is_err() {
-            self.wake.notify_one();
-        }
-    }
-
-    fn apply(&self, changes: Vec<Change>) {
-        let mut position = self.position();
-        for change in changes {
-            if change.revision <= *position {
-                continue; // Another task applied it meanwhile.
-            }
-            *position = change.revision;
-            self.unknown.invalidate(&change.slug);
-            match change.tenant {
-                Some(tenant) => self.tenants.insert(change.slug, Arc::new(tenant)),
-                // The slug may be another tenant's by now.
-                None if self
-                    .tenants
-                    .get(&change.slug)
-                    .is_some_and(|held| held.keys.tenant == change.id) =>
-                {
-                    self.tenants.remove(&change.slug);
-                }
-                None => {}
-            }
-            // Nobody may be listening.
-            let _ = self.changes.send(change.id);
-        }
-    }
-
-    fn position(&self) -> MutexGuard<'_, Revision> {
+    fn position(&self) -> MutexGuard<'_, Position> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -258,22 +195,6 @@ impl Default for RegistryLimits {
     }
 }
 
-/// Bounds what the database bounds only while it is there: a connection whose other end went away without a word would keep
-/// the feed waiting for as long as TCP does, and nobody would hear of a suspension.
-async fn in_time<T>(answer: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
-    let late = |_| RegistryError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-    tokio::time::timeout(PATIENCE, answer).await.map_err(late)?
-}
-
-/// More than a connection and a statement may take together.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAGE: u32 = 1_000;
 const CHANGES_KEPT: usize = 4_096;
 const UNKNOWN_SLUGS: u64 = 10_000;
 const UNKNOWN_FOR: Duration = Duration::from_secs(5);
-const PURGE_EVERY: Duration = Duration::from_mins(1);
-
-/// The database's own words, which an error's `Display` leaves out.
-fn cause(error: &RegistryError) -> Option<tracing::field::DisplayValue<&dyn std::error::Error>> {
-    std::error::Error::source(error).map(tracing::field::display)
-}

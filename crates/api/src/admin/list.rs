@@ -49,11 +49,21 @@ pub(super) async fn list_tenants(
 ) -> Result<Json<TenantPage>, Problem> {
     let (after, limit) = page(&uri)?;
     // One more than asked for tells whether there is more.
-    let mut tenants = app.registry().list(after.as_ref(), limit + 1).await?;
+    let mut tenants = match administrator.caller.confined_to() {
+        None => app.registry().list(after.as_ref(), limit + 1).await?,
+        // From its own tenants only: not even a cursor may name another.
+        Some(own) => {
+            let rest: Vec<_> = own
+                .iter()
+                .filter(|slug| Some(*slug) > after.as_ref())
+                .cloned()
+                .collect();
+            app.registry().list_among(&rest, limit + 1).await?
+        }
+    };
     let more = tenants.len() > limit as usize;
     tenants.truncate(limit as usize);
     let next_cursor = tenants.last().filter(|_| more).map(|tenant| cursor(&tenant.slug));
-    tenants.retain(|tenant| administrator.caller.may_serve(&tenant.slug));
     Ok(Json(TenantPage {
         tenants: tenants.iter().map(TenantDocument::from).collect(),
         next_cursor,

@@ -1,12 +1,14 @@
 //! Lists of tenants.
 
+use base64_simd::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     issuer::{FIRST, header},
     reply::Reply,
-    world::{CONFINED, World},
+    world::{CONFINED, CONFINED_TO_SEVERAL, World},
 };
 
 async fn page(world: &World, query: &str) -> Value {
@@ -40,14 +42,43 @@ async fn a_list_is_read_page_by_page_and_misses_nobody() {
     assert_eq!((slugs(&exact).len(), exact.get("next_cursor")), (30, None));
 }
 
+async fn page_of(world: &World, application: Uuid, query: &str) -> Value {
+    let mut claims = world.issuer.claims(&["Keyferry.Reader"]);
+    claims["azp"] = json!(application);
+    let token = FIRST.sign(&header(FIRST.kid), &claims);
+    let request = world.call(Method::GET, &format!("/v1/admin/tenants{query}"));
+    Reply::to(request.bearer_auth(token)).await.with(200)
+}
+
 #[tokio::test]
 async fn a_confined_callers_list_shows_its_own_tenants_only() {
     let world = World::new().await;
-    let mut claims = world.issuer.claims(&["Keyferry.Reader"]);
-    claims["azp"] = json!(CONFINED);
-    let token = FIRST.sign(&header(FIRST.kid), &claims);
-    let request = world.call(Method::GET, "/v1/admin/tenants").bearer_auth(token);
-    assert_eq!(slugs(&Reply::to(request).await.with(200)), ["acme"]);
+    assert_eq!(slugs(&page_of(&world, CONFINED, "").await), ["acme"]);
+    assert_eq!(
+        slugs(&page_of(&world, CONFINED_TO_SEVERAL, "").await),
+        ["acme", "initech"]
+    );
+}
+
+/// The store has others' tenants before, between and after its own.
+#[tokio::test]
+async fn a_confined_callers_cursors_name_its_own_tenants_only() {
+    let world = World::new().await;
+    for slug in ["aaa", "umbrella", "zzz"] {
+        world.register(slug, json!({})).await;
+    }
+    let (mut shown, mut named, mut query) = (Vec::new(), Vec::new(), "?limit=1".to_owned());
+    loop {
+        let page = page_of(&world, CONFINED_TO_SEVERAL, &query).await;
+        shown.extend(slugs(&page).into_iter().map(str::to_owned));
+        let Some(next) = page.get("next_cursor") else { break };
+        let next = next.as_str().unwrap();
+        let slug = URL_SAFE_NO_PAD.decode_to_vec(next).unwrap();
+        named.push(String::from_utf8(slug).unwrap());
+        query = format!("?limit=1&cursor={next}");
+    }
+    assert_eq!(shown, ["acme", "initech", "umbrella"]);
+    assert_eq!(named, ["acme", "initech"]);
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ use crate::{
 
 /// A caller that is confined to the tenant `acme`.
 pub(crate) const CONFINED: Uuid = Uuid::from_u128(0xc1);
+/// A caller that is confined to three tenants, of which only `acme` and `initech` exist.
+pub(crate) const CONFINED_TO_SEVERAL: Uuid = Uuid::from_u128(0xc2);
 /// Every role that the data plane knows.
 pub(crate) const DATA: [&str; 3] = ["Keyferry.Seal", "Keyferry.Open", "Keyferry.Rewrap"];
 pub(crate) const OPERATOR: &str = "Keyferry.Operator";
@@ -238,13 +240,16 @@ fn sealer(vault: &Arc<FakeVault>) -> Arc<Sealer> {
 }
 
 fn auth(issuer: &Issuer) -> AuthConfig {
-    let confined = CallerConfig {
-        application: CONFINED,
-        tenants: vec!["acme".parse().unwrap()],
+    let confined = |application, tenants: &[&str]| CallerConfig {
+        application,
+        tenants: tenants.iter().map(|slug| slug.parse().unwrap()).collect(),
     };
     let config = json!({"directories": [DIRECTORY], "audiences": [AUDIENCE], "authority": issuer.origin()});
     AuthConfig {
-        callers: vec![confined],
+        callers: vec![
+            confined(CONFINED, &["acme"]),
+            confined(CONFINED_TO_SEVERAL, &["umbrella", "initech", "acme"]),
+        ],
         ..serde_json::from_value(config).unwrap()
     }
 }

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use keyferry_crypto::tenant::VersionPolicy;
-use keyferry_registry::{Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore};
+use keyferry_registry::{
+    Changed, Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore,
+};
 
 use crate::{
     stores::{clock, postgres, sqlite},
-    world::{key, slug, tenant, view},
+    world::{key, slug, tenant, until, view},
 };
 
 /// Runs each promise on both stores.
@@ -22,6 +24,7 @@ promises!(
     a_slug_names_one_tenant,
     a_stale_save_changes_nothing,
     a_list_is_in_order_and_goes_on_where_it_stopped,
+    a_list_among_names_shows_those_that_are_tenants,
     the_same_request_registers_once,
     an_idempotency_key_serves_one_request,
     a_purged_tenant_is_gone_and_its_slug_free,
@@ -83,6 +86,24 @@ async fn a_list_is_in_order_and_goes_on_where_it_stopped(store: Arc<dyn TenantSt
     assert_eq!([first, rest].concat(), ["a", "a-b", "a1", "b", "c"]);
 }
 
+async fn a_list_among_names_shows_those_that_are_tenants(store: Arc<dyn TenantStore>) {
+    for name in ["a", "a-b", "a1", "b", "c"] {
+        store.create(&tenant(name), None).await.expect("created");
+    }
+    let mut gone = store.find(&slug("b")).await.expect("asked").expect("there");
+    gone.delete(clock(), Duration::ZERO);
+    store.save(&gone).await.expect("saved");
+    store.purge().await.expect("purged");
+    let names = ["a1", "b", "a-b", "nobody", "c"].map(slug);
+    let among = async |limit| {
+        let listed = store.list_among(&names, limit).await.expect("listed");
+        listed.into_iter().map(|t| t.slug.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(among(10).await, ["a-b", "a1", "c"]);
+    assert_eq!(among(2).await, ["a-b", "a1"]);
+    assert_eq!(store.list_among(&[], 10).await.expect("listed"), []);
+}
+
 async fn the_same_request_registers_once(store: Arc<dyn TenantStore>) {
     let first = store
         .create(&tenant("acme"), Some(&idempotency("k", 1)))
@@ -139,9 +160,12 @@ async fn changes_come_in_order_each_tenant_once(store: Arc<dyn TenantStore>) {
     store.create(&tenant("b"), None).await.expect("created");
     store.save(&a).await.expect("saved");
     let all = store.changes(Revision(0), 10).await.expect("read");
-    assert_eq!(all.iter().map(|c| c.slug.to_string()).collect::<Vec<_>>(), ["b", "a"]);
-    assert!(all.is_sorted_by_key(|c| c.revision));
-    let after_b = store.changes(all[0].revision, 10).await.expect("read");
+    assert_eq!(
+        all.iter().map(|c| c.slug.clone()).collect::<Vec<_>>(),
+        [Some(slug("b")), Some(slug("a"))]
+    );
+    assert!(all.is_sorted_by_key(|c| c.mark.revision));
+    let after_b = store.changes(all[0].mark.revision, 10).await.expect("read");
     assert_eq!(after_b, all[1..]);
 }
 
@@ -162,9 +186,9 @@ async fn concurrent_saves_lose_nothing(store: Arc<dyn TenantStore>) {
     let (mut seen, mut after) = (std::collections::HashSet::new(), Revision(0));
     while seen.len() < 20 {
         for change in store.changes(after, 3).await.expect("read") {
-            assert!(change.revision > after, "the feed never goes back");
-            after = change.revision;
-            seen.insert(change.id);
+            assert!(change.mark.revision > after, "the feed never goes back");
+            after = change.mark.revision;
+            seen.insert(change.mark.tenant);
         }
         tokio::task::yield_now().await;
     }
@@ -189,7 +213,10 @@ async fn the_view_follows_what_others_change(store: Arc<dyn TenantStore>) {
         let (here, cancel) = (Arc::clone(&here), cancel.clone());
         async move { here.run(cancel).await }
     });
-    assert_eq!(changes.recv().await.expect("told"), acme.keys.tenant);
+    until("it is told", async || {
+        changes.try_recv() == Ok(Changed::Tenant(acme.keys.tenant))
+    })
+    .await;
     assert_eq!(
         here.tenant(&slug("acme")).await.expect("asked").expect("there").status,
         TenantStatus::Suspended

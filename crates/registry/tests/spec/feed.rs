@@ -1,12 +1,16 @@
 //! The change feed when something goes wrong with it: notifications that are lost, a database that is away, writers that
 //! commit late.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
-use keyferry_registry::{Registry, RegistryError, TenantStatus, TenantStore};
+use keyferry_registry::{Changed, Registry, RegistryError, TenantStatus, TenantStore};
 
 use crate::{
-    stores::{Raw, empty_postgres, empty_sqlite, open},
+    fake::{Ordered, Question},
+    stores::{Raw, empty_postgres, empty_sqlite, open, sqlite},
     world::{running, slug, tenant, until, view, view_polling},
 };
 
@@ -155,6 +159,62 @@ async fn a_writer_that_commits_late_is_not_skipped() {
     );
     assert!(late.revision < early.revision, "and it came first");
     assert_eq!(here.stats().store_reads, 0, "it came by the feed");
+}
+
+#[tokio::test]
+async fn what_is_written_here_holds_here_even_if_the_feed_does_not_answer() {
+    let (real, _held) = sqlite().await;
+    let store = Ordered::over(&real);
+    let here = following(&(Arc::clone(&store) as _), view(&(Arc::clone(&store) as _))).await;
+    let mut changes = here.changes();
+    store.feed_is_down.store(true, SeqCst);
+    let mut unseen = real.create(&tenant("unseen"), None).await.expect("created").tenant;
+    let created = here.create(&tenant("other"), None).await.expect("created").tenant;
+    assert_eq!(
+        here.tenant(&slug("other")).await.expect("asked").as_deref(),
+        Some(&created)
+    );
+    let mut acme = real.find(&slug("acme")).await.expect("asked").expect("there");
+    acme.suspend().expect("suspended");
+    here.save(&acme).await.expect("saved");
+    assert_eq!(status(&here).await, TenantStatus::Suspended);
+    assert_eq!(here.stats().store_reads, 0, "it is in the view");
+    for tenant in [&created, &acme] {
+        assert_eq!(
+            changes.try_recv(),
+            Ok(Changed::Tenant(tenant.keys.tenant)),
+            "whoever keeps its keys is told"
+        );
+    }
+
+    // What others had written before was not skipped.
+    unseen.suspend().expect("suspended");
+    store.feed_is_down.store(false, SeqCst);
+    here.follow().await.expect("followed");
+    assert!(here.tenant(&slug("unseen")).await.expect("asked").is_some());
+    assert_eq!(here.stats().store_reads, 0, "it came by the feed");
+}
+
+/// A page that was read before is not taken for newer than what was written here since.
+#[tokio::test]
+async fn a_late_page_of_the_feed_undoes_nothing_that_was_written_here() {
+    let (real, _held) = sqlite().await;
+    let store = Ordered::over(&real);
+    let here = view(&(Arc::clone(&store) as _));
+    let mut acme = real.create(&tenant("acme"), None).await.expect("created").tenant;
+    let late = store.holds_back(Question::Page);
+    let following = tokio::spawn({
+        let here = Arc::clone(&here);
+        async move { here.follow().await }
+    });
+    late.was_read.await.expect("told");
+    acme.suspend().expect("suspended");
+    store.feed_is_down.store(true, SeqCst);
+    here.save(&acme).await.expect("saved");
+    late.release.send(()).expect("it waits");
+    // The page is in, and the one after it, which would mend what it broke, fails.
+    following.await.expect("joined").expect("followed");
+    assert_eq!(status(&here).await, TenantStatus::Suspended);
 }
 
 /// A view that has one tenant, `acme`, in memory.

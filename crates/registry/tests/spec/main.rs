@@ -5,12 +5,20 @@
 
 #![expect(clippy::expect_used, reason = "in a test, a failure's place is its message")]
 
+mod bounds;
 mod constraints;
 mod contract;
+mod corrupt;
+mod fake;
 mod feed;
 mod guide;
+mod history;
 mod migrations;
 mod partition;
+mod plans;
+mod purging;
+mod queries;
 mod stores;
 mod tenant;
+mod urls;
 mod world;

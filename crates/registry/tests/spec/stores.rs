@@ -69,6 +69,20 @@ pub async fn open(url: &str) -> Arc<dyn TenantStore> {
     connect(&url, clock).expect("a store")
 }
 
+/// Runs each promise on a database of its own of each kind, which it is given the URL of.
+macro_rules! on_each_database {
+    ($($promise:ident),* $(,)?) => {
+        mod on_sqlite { $(#[tokio::test] async fn $promise() {
+            let (url, _held) = crate::stores::empty_sqlite();
+            super::$promise(&url).await;
+        })* }
+        mod on_postgres { $(#[tokio::test] async fn $promise() {
+            if let Some(url) = crate::stores::empty_postgres().await { super::$promise(&url).await; }
+        })* }
+    };
+}
+pub(crate) use on_each_database;
+
 /// A hand on the database, past the store.
 pub enum Raw {
     Postgres(PgConnection),
@@ -105,6 +119,32 @@ impl Raw {
             Self::Sqlite(connection) => sqlx::query_scalar(query).fetch_all(connection).await,
         };
         texts.expect("the query is answered")
+    }
+
+    /// So many more tenants, `t1`, `t2` and so on, like the one that is there.
+    pub async fn multiply(&mut self, count: u32) {
+        let (id, numbers, drawn) = match self {
+            Self::Postgres(_) => (
+                "gen_random_uuid()",
+                format!("generate_series(1, {count}) as numbers (n)"),
+                "select setval('tenant_revisions', (select max(revision) from tenants))",
+            ),
+            Self::Sqlite(_) => (
+                "randomblob(16)",
+                format!(
+                    "(with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < {count}) select n from numbers)"
+                ),
+                "select 1",
+            ),
+        };
+        let columns = "display_name, directory_id, cloud, vault, key_name, cache_ttl_seconds, lease_max_age_seconds,
+                       lease_max_messages, outage_grace_seconds, status, created_at, updated_at";
+        self.execute(&format!(
+            "insert into tenants (id, slug, revision, {columns})
+             select {id}, 't' || n, (select max(revision) from tenants) + n, {columns} from tenants, {numbers}; {drawn}"
+        ))
+        .await
+        .expect("multiplied");
     }
 
     /// Migrates up to a version and no further.

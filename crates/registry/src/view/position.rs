@@ -1,0 +1,47 @@
+//! How far a view has come.
+
+use crate::{store::Mark, tenant::Revision};
+
+/// How far a view has followed its store, and what it has seen on the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    /// The revision up to which the feed was read: all changes before are in the view.
+    pub(super) followed: Revision,
+    /// The newest change in the view, by the feed or by this process' own hand. If the store does not remember it, it may have
+    /// lost others; if it does, it has lost none before it.
+    pub(super) newest: Option<Mark>,
+    /// How often the view has begun anew: what was read before is of another history.
+    pub(super) beginnings: u64,
+    /// How often the view has changed: what was read from the store before may be older than what is in the view.
+    pub(super) moves: u64,
+}
+
+impl Position {
+    /// Moves past a change.
+    pub(super) fn pass(&mut self, mark: Mark) {
+        self.moves += 1;
+        if self.newest.is_none_or(|newest| newest.revision < mark.revision) {
+            self.newest = Some(mark);
+        }
+    }
+
+    /// Goes back to before all changes.
+    pub(super) fn begin_anew(&mut self) {
+        self.followed = Revision(0);
+        self.newest = None;
+        self.beginnings += 1;
+        self.moves += 1;
+    }
+}
+
+impl Default for Position {
+    /// Before all changes.
+    fn default() -> Self {
+        Self {
+            followed: Revision(0),
+            newest: None,
+            beginnings: 0,
+            moves: 0,
+        }
+    }
+}

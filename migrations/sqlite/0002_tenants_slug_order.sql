@@ -1,0 +1,2 @@
+-- Postgres gets an index for lists (migrations/postgres). SQLite compares texts by their bytes, so that its index
+-- `tenants_slug` serves lists as it is; the number is kept in step.
