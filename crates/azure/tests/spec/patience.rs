@@ -32,7 +32,7 @@ async fn a_vaults_answer_after_the_total_time_is_none() {
 async fn a_token_after_the_total_time_is_none() {
     let world = World::new().await;
     let vault = hurried(&world, Duration::from_millis(100));
-    world.fault(Operation::Token, LATE, Some(1));
+    world.fault(Operation::Token, LATE, None);
     let failed = vault.wrap(&tenant(VAULT), &data_key()).await.unwrap_err();
     assert_eq!(failed.cause(), VaultCause::EntraUnavailable);
     assert_eq!(world.emulator.count(VAULT, Operation::Challenge), 0);
