@@ -133,6 +133,7 @@ pub(crate) fn may_pass(cause: VaultCause) -> bool {
         | VaultCause::VaultNotFound
         | VaultCause::WrappedKeyInvalid
         | VaultCause::CertificateInvalid
+        | VaultCause::Busy
         | VaultCause::AppSecretInvalid
         | VaultCause::AppSecretExpired
         | VaultCause::AppAssertionInvalid

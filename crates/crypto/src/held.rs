@@ -98,6 +98,11 @@ impl HeldKey {
         self.standing.claims_doubt()
     }
 
+    /// Leaves it to the next to ask the vault: the caller could not.
+    pub(crate) fn doubt(&self) {
+        self.standing.doubt();
+    }
+
     /// What may be done with the key under the tenant's present policy, which may be stricter than when it came.
     pub(crate) fn freshness(&self, policy: &SealingPolicy, now: Instant) -> Freshness {
         let ttl = self.timing.ttl.min(policy.cache_ttl);

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::{
     cache::{KeyCache, Slot},
+    calls::Calls,
     envelope::is_modulus_len,
     flight::Flights,
     held::HeldKey,
@@ -58,6 +59,7 @@ pub(crate) struct Keyring {
     leases: Leases,
     standings: Standings,
     troubles: Troubles,
+    calls: Calls,
     unwraps: Flights<(Slot, StandingId), Result<Arc<HeldKey>, VaultError>>,
     new_leases: Flights<(StandingId, Terms), Result<Arc<Lease>, SealerError>>,
     /// Whether anything was withdrawn that is not yet wiped.
@@ -73,6 +75,7 @@ impl Keyring {
             leases: Leases::new(limits.leases),
             standings: Standings::new(),
             troubles: Troubles::new(limits.cached_refusals),
+            calls: Calls::default(),
             unwraps: Flights::new(),
             new_leases: Flights::new(),
             has_withdrawn: AtomicBool::new(false),
@@ -162,13 +165,18 @@ impl Keyring {
         self.call(standing, &self.counters.vault_unwraps, unwrap).await
     }
 
-    /// Makes a call to the vault, counts it and learns from its answer.
+    /// Makes a call to the vault, if there is room for it, counts it and learns from its answer.
     async fn call<T>(
         &self,
         standing: &Arc<Standing>,
         made: &Counter,
         call: impl Future<Output = Result<T, VaultError>>,
     ) -> Result<T, VaultError> {
+        let Some(_place) = self.calls.place(standing.tenant()) else {
+            let error = VaultCause::Busy.into();
+            self.tell(standing, &error);
+            return Err(error);
+        };
         made.count();
         let answer = call.await;
         self.learn(standing, answer.as_ref().err());

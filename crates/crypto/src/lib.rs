@@ -43,8 +43,8 @@
 //!
 //! From the inside out: `aead` and `kdf` are the primitives, `commitment` and `binding` what is authenticated, `cbor` and
 //! `envelope` the format (`docs/envelope.md`), `message` one message given its data key. `held`, `cache` and `lease` are
-//! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `troubles` what keeps the log
-//! short, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
+//! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `calls` what bounds the misses,
+//! `troubles` what keeps the log short, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
 
 pub mod context;
 pub mod id;
@@ -56,6 +56,7 @@ pub mod vault;
 mod aead;
 mod binding;
 mod cache;
+mod calls;
 mod cbor;
 mod commitment;
 mod envelope;

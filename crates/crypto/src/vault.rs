@@ -118,6 +118,8 @@ pub enum VaultCause {
     EntraThrottled,
     /// Entra fails, hangs or cannot be read.
     EntraUnavailable,
+    /// As many of the tenant's calls are under way as we allow, or of all tenants'. Nothing was asked.
+    Busy,
 
     /// Our own secret is wrong (AADSTS7000215). Affects every tenant.
     AppSecretInvalid,
@@ -196,7 +198,8 @@ impl VaultCause {
             | Self::AnswerInvalid
             | Self::TokenNotVerifiable
             | Self::EntraThrottled
-            | Self::EntraUnavailable => Fault::Unavailable,
+            | Self::EntraUnavailable
+            | Self::Busy => Fault::Unavailable,
             Self::AppSecretInvalid
             | Self::AppSecretExpired
             | Self::AppAssertionInvalid
@@ -248,6 +251,7 @@ impl VaultCause {
             | Self::TokenNotVerifiable
             | Self::EntraThrottled
             | Self::EntraUnavailable
+            | Self::Busy
             | Self::AppSecretInvalid
             | Self::AppSecretExpired
             | Self::AppAssertionInvalid
@@ -270,6 +274,11 @@ impl VaultCause {
             | Self::AccessDenied => Bearing::Possible,
             _ => Bearing::Sure,
         }
+    }
+
+    /// Whether this says that the vault is unavailable: it, or its directory, was asked in vain.
+    pub(crate) fn is_outage(self) -> bool {
+        self.fault() == Fault::Unavailable && self != Self::Busy
     }
 
     /// Whether this is the customer's definite no, upon which cached keys must go at once. Unavailable is not revoked.
@@ -337,7 +346,7 @@ mod tests {
 
     use VaultCause as Cause;
 
-    const CAUSES: [VaultCause; 32] = [
+    const CAUSES: [VaultCause; 33] = [
         Cause::KeyDisabled,
         Cause::KeyNotFound,
         Cause::KeyNotUsable,
@@ -364,6 +373,7 @@ mod tests {
         Cause::TokenNotVerifiable,
         Cause::EntraThrottled,
         Cause::EntraUnavailable,
+        Cause::Busy,
         Cause::AppSecretInvalid,
         Cause::AppSecretExpired,
         Cause::AppAssertionInvalid,

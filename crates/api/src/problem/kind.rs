@@ -224,6 +224,9 @@ kinds! {
     /// [`VaultCause::EntraUnavailable`].
     EntraUnavailable = SERVICE_UNAVAILABLE "entra-unavailable" Unavailable
         "Entra does not answer" "The customer's directory gives no token just now. Try again.";
+    /// [`VaultCause::Busy`].
+    VaultBusy = SERVICE_UNAVAILABLE "vault-busy" Unavailable
+        "Too many calls to the customer's vault at once" "This replica has as many calls to vaults under way as it allows for one tenant, or for all. Nothing was sent. Try again after `retry-after`.";
 
     // Ours.
 
@@ -300,6 +303,7 @@ impl From<VaultCause> for Kind {
             VaultCause::TokenNotVerifiable => Self::TokenNotVerifiable,
             VaultCause::EntraThrottled => Self::EntraThrottled,
             VaultCause::EntraUnavailable => Self::EntraUnavailable,
+            VaultCause::Busy => Self::VaultBusy,
             VaultCause::AppSecretInvalid => Self::AppSecretInvalid,
             VaultCause::AppSecretExpired => Self::AppSecretExpired,
             VaultCause::AppAssertionInvalid => Self::AppAssertionInvalid,

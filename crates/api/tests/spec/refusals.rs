@@ -43,6 +43,7 @@ causes! {
     TokenNotVerifiable "vault-token-not-verifiable" 503 "vault";
     EntraThrottled "entra-throttled" 503 "vault";
     EntraUnavailable "entra-unavailable" 503 "vault";
+    Busy "vault-busy" 503 "vault";
     AppSecretInvalid "app-secret-invalid" 500 "service";
     AppSecretExpired "app-secret-expired" 500 "service";
     AppAssertionInvalid "app-assertion-invalid" 500 "service";

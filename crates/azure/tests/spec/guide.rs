@@ -19,7 +19,7 @@ causes!(
     KeyDisabled KeyNotFound KeyNotUsable KeyOperationForbidden RoleMissing AccessPolicyMissing FirewallDenied
     PublicAccessDisabled AccessDenied ConsentMissing PrincipalDisabled ConditionalAccess DirectoryNotFound WrongDirectory
     KeyVaultPrincipalMissing WrappedKeyInvalid Throttled VaultFailed Timeout ConnectionFailed VaultNotFound
-    CertificateInvalid AnswerInvalid TokenNotVerifiable EntraThrottled EntraUnavailable AppSecretInvalid AppSecretExpired
+    CertificateInvalid AnswerInvalid TokenNotVerifiable EntraThrottled EntraUnavailable Busy AppSecretInvalid AppSecretExpired
     AppAssertionInvalid AppCredentialUnavailable TokenRejected RequestRejected
 );
 

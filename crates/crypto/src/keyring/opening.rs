@@ -13,7 +13,7 @@ use crate::{
     id::KekId,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::{Fault, VaultError, WrappedDataKey},
+    vault::{Fault, VaultCause, VaultError, WrappedDataKey},
 };
 
 type Unwrapped = Result<Arc<HeldKey>, VaultError>;
@@ -75,6 +75,10 @@ impl Keyring {
         let standing = self.opening_standing(request.tenant, request.kek);
         self.recall(&standing, Some(request.slot))?;
         match landing(self.ask(request, standing, || None)).await {
+            Err(error) if error.cause() == VaultCause::Busy => {
+                held.doubt();
+                Err(error)
+            }
             Err(error) if is_no_answer(&error) && !held.is_withdrawn() => Ok(held),
             answer => answer,
         }
@@ -89,7 +93,7 @@ impl Keyring {
             return Ok(held);
         }
         match self.fetch(request).await {
-            Err(error) if error.cause().fault() == Fault::Unavailable && !held.is_withdrawn() => {
+            Err(error) if error.cause().is_outage() && !held.is_withdrawn() => {
                 self.counters.grace_opens.count();
                 Ok(held)
             }
@@ -164,14 +168,13 @@ impl Keyring {
 
     /// Learns from a failed unwrap what it says about this one wrapped key.
     fn learn_of_slot(&self, standing: Arc<Standing>, slot: Slot, error: &VaultError) {
-        match error.cause().fault() {
-            Fault::Caller => self.cache.remember(standing, Some(slot), error.clone()),
-            Fault::Unavailable => {
-                if let Some(held) = self.cache.get(&slot) {
-                    held.note_outage(Instant::now());
-                }
-            }
-            Fault::Customer | Fault::Service => {}
+        let cause = error.cause();
+        if cause.fault() == Fault::Caller {
+            self.cache.remember(standing, Some(slot), error.clone());
+        } else if cause.is_outage()
+            && let Some(held) = self.cache.get(&slot)
+        {
+            held.note_outage(Instant::now());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
+mod busy;
 mod caching;
 mod fake;
 mod leasing;

@@ -13,21 +13,20 @@ const WHOLE_VAULT: [VaultCause; 3] = [
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_remembered_for_a_moment() {
-    let (vault, sealer) = start();
-    let sealed = seal(&sealer, &tenant()).await.unwrap();
-    let cold = replica(&vault);
-    vault.fails(VaultCause::KeyDisabled);
-    for _ in 0..100 {
-        assert_eq!(
-            cause(open(&cold, &tenant(), &sealed).await),
-            Some(VaultCause::KeyDisabled)
-        );
+    for refusal in [VaultCause::KeyDisabled, VaultCause::KeyNotFound] {
+        let (vault, sealer) = start();
+        let sealed = seal(&sealer, &tenant()).await.unwrap();
+        let cold = replica(&vault);
+        vault.fails(refusal);
+        for _ in 0..100 {
+            assert_eq!(cause(open(&cold, &tenant(), &sealed).await), Some(refusal));
+        }
+        assert_eq!(vault.unwraps(), 2);
+        assert_eq!(cold.stats().refusals_recalled, 99);
+        vault.fails(None);
+        advance(SECOND * 5).await;
+        open(&cold, &tenant(), &sealed).await.unwrap();
     }
-    assert_eq!(vault.unwraps(), 2);
-    assert_eq!(cold.stats().refusals_recalled, 99);
-    vault.fails(None);
-    advance(SECOND * 5).await;
-    open(&cold, &tenant(), &sealed).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

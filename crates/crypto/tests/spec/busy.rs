@@ -1,0 +1,98 @@
+//! Calls under way are bounded, though calls outlive the requests that made them.
+
+use std::sync::Arc;
+
+use keyferry_crypto::{
+    id::TenantId,
+    sealer::{Sealed, Sealer},
+    tenant::TenantKeys,
+    vault::VaultCause,
+};
+use tokio::time::advance;
+use uuid::Uuid;
+
+use crate::fake::{FakeVault, MINUTE, cause, made_up, open, opening, seal, start, tenant, tenant_with};
+
+/// The most calls of one tenant.
+const MOST: usize = 512;
+
+/// Has the vault hang and as many calls of the tenant's under way as there may be; who made them has given up.
+async fn fill(vault: &FakeVault, sealer: &Arc<Sealer>, tenant: &TenantKeys, sealed: &Sealed) {
+    let before = vault.calls();
+    vault.hangs();
+    let opens: Vec<_> = (0..MOST)
+        .map(|number| opening(sealer, tenant, &made_up(sealed, number.try_into().unwrap())))
+        .collect();
+    vault.begun(before.wraps, before.unwraps + MOST).await;
+    for open in opens {
+        open.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_the_bound_no_call_is_made_and_what_is_cached_still_opens() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    fill(&vault, &sealer, &tenant(), &sealed).await;
+    let before = vault.calls();
+    for number in 0..2000 {
+        let opened = open(&sealer, &tenant(), &made_up(&sealed, 1_000_000 + number)).await;
+        assert_eq!(cause(opened), Some(VaultCause::Busy));
+    }
+    assert_eq!(vault.calls(), before);
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    vault.goes_on();
+    tokio::task::yield_now().await;
+    advance(MINUTE * 5).await;
+    seal(&sealer, &tenant()).await.unwrap();
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(sealer.stats().evictions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tenants_calls_leave_room_for_anothers() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    fill(&vault, &sealer, &tenant(), &sealed).await;
+    let mut neighbour = tenant();
+    neighbour.tenant = TenantId(Uuid::from_u128(99));
+    let before = vault.calls();
+    let theirs = opening(&sealer, &neighbour, &made_up(&sealed, 0));
+    vault.begun(before.wraps, before.unwraps + 1).await;
+    vault.goes_on();
+    assert_eq!(cause(theirs.await.unwrap()), Some(VaultCause::KeyNotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_be_busy_is_no_outage_that_grace_is_given_for() {
+    let tenant = tenant_with(|policy| policy.outage_grace = MINUTE * 60);
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant).await.unwrap();
+    advance(MINUTE * 6).await;
+    fill(&vault, &sealer, &tenant, &sealed).await;
+    for _ in 0..2 {
+        let opened = open(&sealer, &tenant, &sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::Busy));
+    }
+    assert_eq!(sealer.stats().grace_opens, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_waits_until_the_vault_can_be_asked() {
+    let tenant = tenant_with(|policy| policy.cache_ttl = MINUTE * 60);
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant).await.unwrap();
+    vault.fails_to_wrap(VaultCause::RoleMissing);
+    advance(MINUTE * 5).await;
+    assert_eq!(cause(seal(&sealer, &tenant).await), Some(VaultCause::RoleMissing));
+    fill(&vault, &sealer, &tenant, &sealed).await;
+    for _ in 0..2 {
+        let opened = open(&sealer, &tenant, &sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::Busy));
+    }
+    vault.fails(VaultCause::RoleMissing);
+    vault.goes_on();
+    tokio::task::yield_now().await;
+    let opened = open(&sealer, &tenant, &sealed).await;
+    assert_eq!(cause(opened), Some(VaultCause::RoleMissing));
+}
