@@ -70,7 +70,11 @@ impl KeyCache {
     /// Keeps a key as long as it says, in place of an older one.
     pub(crate) fn insert(&self, slot: Slot, key: Arc<HeldKey>) {
         if key.may_be_kept() {
-            self.keys.insert(slot, key);
+            self.keys.insert(slot, Arc::clone(&key));
+            // Withdrawn in between, it may have been too late for those that were looked for then.
+            if key.is_withdrawn() {
+                self.remove_if_withdrawn(&slot);
+            }
         }
     }
 
@@ -109,15 +113,22 @@ impl KeyCache {
     pub(crate) async fn remove_withdrawn(&self) {
         for (position, (slot, key)) in self.keys.iter().enumerate() {
             if key.is_withdrawn() {
-                self.keys.entry_by_ref(&*slot).and_compute_with(|entry| match entry {
-                    Some(entry) if entry.value().is_withdrawn() => Op::Remove,
-                    Some(_) | None => Op::Nop,
-                });
+                self.remove_if_withdrawn(&slot);
             }
             if position % 256 == 255 {
                 tokio::task::yield_now().await;
             }
         }
+    }
+}
+
+impl KeyCache {
+    /// Removes the key that is there now, unless it is another that is in order.
+    fn remove_if_withdrawn(&self, slot: &Slot) {
+        self.keys.entry_by_ref(slot).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().is_withdrawn() => Op::Remove,
+            Some(_) | None => Op::Nop,
+        });
     }
 }
 
@@ -147,7 +158,7 @@ const REFUSAL_TTL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Weak;
+    use std::sync::{Barrier, Weak};
 
     use uuid::Uuid;
 
@@ -250,6 +261,40 @@ mod tests {
         standings.withdraw_all(TENANT);
         cache.insert(Slot([0; 32]), held);
         assert!(cache.get(&Slot([0; 32])).is_none());
+    }
+
+    #[test]
+    fn nor_does_one_that_is_withdrawn_while_it_enters() {
+        let (cache, standings) = (KeyCache::new(100_000, 10), Standings::new());
+        let tenants = (0..20_000).map(|number| TenantId(Uuid::from_u128(number)));
+        let entering: Vec<_> = tenants
+            .map(|tenant| {
+                let standing = standings.of(tenant, subject());
+                let policy = policy(Duration::from_mins(1));
+                let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy));
+                (tenant, Slot(DataKey::generate().unwrap().expose().to_owned()), held)
+            })
+            .collect();
+        let together = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (round, (_, slot, held)) in entering.iter().enumerate() {
+                    together.wait();
+                    // Sooner or later in one round than in another, so that all orders occur.
+                    (0..round % 64).for_each(|_| std::hint::spin_loop());
+                    cache.insert(*slot, Arc::clone(held));
+                    together.wait();
+                }
+            });
+            for (tenant, slot, _) in &entering {
+                together.wait();
+                standings.withdraw_all(*tenant);
+                cache.remove_if_withdrawn(slot);
+                together.wait();
+            }
+        });
+        let left = entering.iter().filter(|(_, slot, _)| cache.get(slot).is_some());
+        assert_eq!(left.count(), 0);
     }
 
     #[tokio::test]

@@ -36,8 +36,8 @@
 //!   different keys: envelopes commit to their data key.
 //!
 //! Not promised: anything against who reads this process's memory while it works. Keys are wiped when they are dropped,
-//! and dropped within a second of their expiry or eviction, so that memory read later does not hold them; copies that
-//! compiler and kernel make (registers, stack, swap) are out of our hands.
+//! and dropped two to three seconds after their expiry or eviction, so that memory read later does not hold them; copies
+//! that compiler and kernel make (registers, stack, swap) are out of our hands.
 //!
 //! # How it is made
 //!
