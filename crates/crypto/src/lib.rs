@@ -39,12 +39,16 @@
 //! and dropped two to three seconds after their expiry or eviction, so that memory read later does not hold them; copies
 //! that compiler and kernel make (registers, stack, swap) are out of our hands.
 //!
+//! Nor is time counted while the machine stands still, suspended or paused: all is forgotten within a second of the wall
+//! clock being set right, and until then a key is as old as it was. ([`Sealer::maintain`](sealer::Sealer::maintain) sees to
+//! both, and must run.)
+//!
 //! # How it is made
 //!
 //! From the inside out: `aead` and `kdf` are the primitives, `commitment` and `binding` what is authenticated, `cbor` and
 //! `envelope` the format (`docs/envelope.md`), `message` one message given its data key. `held`, `cache` and `lease` are
 //! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `calls` what bounds the misses,
-//! `troubles` what keeps the log short, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
+//! `troubles` what keeps the log short, `standstill` what notices that time was lost, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
 
 pub mod context;
 pub mod id;
@@ -68,6 +72,7 @@ mod lease;
 mod message;
 mod random;
 mod standing;
+mod standstill;
 mod stats;
 mod troubles;
 mod turns;

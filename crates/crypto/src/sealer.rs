@@ -15,9 +15,13 @@
 
 mod keys;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 pub use self::keys::{OpeningKey, SealingKey};
 use crate::{
@@ -30,6 +34,7 @@ use crate::{
     keyring::Keyring,
     random::{self, NoRandomness},
     secret::SecretBytes,
+    standstill::{Standstill, wall_clock},
     tenant::TenantKeys,
     vault::{KeyVault, VaultError},
 };
@@ -174,7 +179,7 @@ impl Sealer {
 
     /// Forgets all that is kept of a tenant: cached data keys, refusals and its lease. No request that comes after is
     /// answered with what was known before, not even by a call to the vault that is still under way. The keys' memory
-    /// is wiped within a second while [`Sealer::maintain`] runs.
+    /// is wiped two to three seconds later, while [`Sealer::maintain`] runs.
     pub fn evict(&self, tenant: TenantId) {
         self.keyring.evict(tenant);
     }
@@ -197,13 +202,24 @@ impl Sealer {
         self.keyring.stats()
     }
 
-    /// Runs until cancelled (dropped): wipes expired and evicted keys from memory every second, whether or not anyone
-    /// asks for them.
+    /// Runs until cancelled (dropped). Every second it wipes expired and evicted keys from memory, whether or not anyone asks
+    /// for them; and it forgets all, once the wall clock shows that the machine stood still for a while, as then nobody knows
+    /// how old anything is.
     pub async fn maintain(&self) {
+        self.maintain_by(wall_clock).await;
+    }
+
+    /// The same by another wall clock, which a test can turn.
+    pub async fn maintain_by(&self, wall_clock: impl Fn() -> SystemTime + Send + Sync) {
+        let mut standstill = Standstill::since(wall_clock(), Instant::now());
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if standstill.is_noticed(wall_clock(), Instant::now()) {
+                tracing::warn!("the machine stood still for a while: all cached keys are evicted");
+                self.evict_all();
+            }
             self.keyring.tidy().await;
         }
     }

@@ -1,9 +1,18 @@
 //! An unwrapped data key is kept for the tenant's TTL, from when the vault gave it; one call serves all who wait.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
 
 use keyferry_crypto::vault::VaultCause;
-use tokio::{task::JoinSet, time::advance};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, advance},
+};
 
 use crate::fake::{MINUTE, SECOND, cause, open, opening, replica, seal, start, tenant, tenant_with};
 
@@ -150,6 +159,29 @@ async fn a_call_that_was_under_way_at_an_eviction_answers_nobody_who_came_after(
         cause(open(&cold, &tenant(), &sealed).await),
         Some(VaultCause::KeyDisabled)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_machine_stood_still_nothing_is_as_young_as_it_seems() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let slept = Arc::new(AtomicU64::new(0));
+    let maintenance = tokio::spawn({
+        let (sealer, slept, began) = (Arc::clone(&sealer), Arc::clone(&slept), Instant::now());
+        let wall_clock = move || SystemTime::UNIX_EPOCH + began.elapsed() + Duration::from_secs(slept.load(Relaxed));
+        async move { sealer.maintain_by(wall_clock).await }
+    });
+    tokio::time::sleep(SECOND * 10).await;
+    let before = vault.calls();
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(vault.calls(), before);
+    slept.store(3600, Relaxed);
+    tokio::time::sleep(SECOND * 2).await;
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(vault.unwraps(), before.unwraps + 1);
+    seal(&sealer, &tenant()).await.unwrap();
+    assert_eq!(vault.wraps(), before.wraps + 1);
+    maintenance.abort();
 }
 
 #[tokio::test(start_paused = true)]
