@@ -7,7 +7,7 @@ use aes_gcm::{
     aead::{AeadInOut, inout::InOutBuf},
 };
 
-use crate::kdf::ContentKey;
+use crate::{kdf::ContentKey, secret::wipes_itself};
 
 /// The length of an IV.
 pub(crate) const IV_LEN: usize = 12;
@@ -51,6 +51,9 @@ pub(crate) fn open(key: &ContentKey, iv: &[u8; IV_LEN], aad: &[u8], sealed: &[u8
         .map_err(|_| NotAuthentic)?;
     Ok(plaintext)
 }
+
+/// Does not compile unless the cipher wipes its expanded key.
+const _: fn(&Aes256Gcm) = wipes_itself;
 
 #[cfg(test)]
 mod tests {

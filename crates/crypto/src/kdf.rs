@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::secret::DataKey;
+use crate::secret::{DataKey, wipes_itself};
 
 /// The length of a message's salt.
 pub(crate) const SALT_LEN: usize = 32;
@@ -33,6 +33,9 @@ impl ContentKey {
         Self(Zeroizing::new(bytes))
     }
 }
+
+/// Does not compile unless what a content key is made of wipes itself.
+const _: fn(&ContentKey) = |key| wipes_itself(&key.0);
 
 /// 32 bytes of `HKDF-SHA-256(salt, ikm, info)`. An empty salt stands for 32 zero bytes (RFC 5869 §2.2).
 #[expect(

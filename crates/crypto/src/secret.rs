@@ -5,7 +5,7 @@
 use std::fmt;
 
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::random::{self, NoRandomness};
 
@@ -48,6 +48,14 @@ impl DataKey {
     }
 }
 
+impl ZeroizeOnDrop for DataKey {}
+
+/// Does not compile unless what a data key is made of wipes itself.
+const _: fn(&DataKey) = |key| wipes_itself(&*key.0);
+
+/// For a line that does not compile unless something wipes itself when dropped: no test could look at memory that is gone.
+pub(crate) fn wipes_itself<T: ZeroizeOnDrop>(_: &T) {}
+
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DataKey(…)")
@@ -84,16 +92,42 @@ impl SecretBytes {
 }
 
 impl Drop for SecretBytes {
-    /// Wipes the whole allocation, as one slice: wiping a `Vec` goes byte by byte, which takes half as long again as
-    /// decrypting it.
     fn drop(&mut self) {
-        self.0.resize(self.0.capacity(), 0);
-        self.0.as_mut_slice().zeroize();
+        wipe(&mut self.0);
     }
+}
+
+impl ZeroizeOnDrop for SecretBytes {}
+
+/// Wipes the whole allocation, as one slice: wiping a `Vec` goes byte by byte, which takes half as long again as decrypting
+/// it.
+fn wipe(bytes: &mut Vec<u8>) {
+    bytes.resize(bytes.capacity(), 0);
+    bytes.as_mut_slice().zeroize();
 }
 
 impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretBytes({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wiping_leaves_nothing_of_the_bytes_nor_of_those_cut_off_before() {
+        let mut bytes = vec![7; 100];
+        bytes.truncate(3);
+        wipe(&mut bytes);
+        assert_eq!(bytes.len(), bytes.capacity());
+        assert!(bytes.iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn a_data_key_is_the_same_as_itself_only() {
+        let [one, same, other] = [1, 1, 2].map(|byte| DataKey::from_unwrapped(vec![byte; DATA_KEY_LEN]).unwrap());
+        assert!(one.is(&same) && !one.is(&other));
     }
 }
