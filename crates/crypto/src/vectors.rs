@@ -198,35 +198,65 @@ fn the_worked_example_is_the_first_golden_vector() {
     assert!(document.contains(&text), "{text}");
 }
 
+/// As long as an envelope is that holds so many bytes, under a key of that modulus with an identifier of `kek` bytes.
+fn envelope_len(content: Content, kek: usize, modulus: usize, plaintext: usize) -> usize {
+    let (kek, wrapped) = ("k".repeat(kek), vec![0; modulus]);
+    let wrapping = Wrapping {
+        kid: DataKeyId([0; 16]),
+        kek: &kek,
+        wrapped: &wrapped,
+        commitment: &[0; 32],
+    };
+    let context = EncryptionContext::default();
+    let place = Place {
+        tenant: TenantId(uuid::Uuid::nil()),
+        content,
+        context: &context,
+    };
+    let data_key = DataKey::from_unwrapped(vec![0; 32]).unwrap();
+    let fresh = Fresh {
+        iv: [0; 12],
+        salt: [0; 32],
+    };
+    let sealed = message::seal(&place, &data_key, &wrapping, &fresh, &vec![0; plaintext]).unwrap();
+    let wasted = sealed.capacity() - sealed.len();
+    assert!(wasted <= 128, "{wasted} wasted");
+    sealed.len()
+}
+
+/// Plaintexts at both ends of each column of the table in docs/envelope.md, "Sizes"; and how long the head is there.
+const COLUMNS: [([usize; 2], usize); 4] = [([0, 7], 1), ([8, 239], 2), ([240, 65_519], 3), ([65_520, 100_000], 5)];
+
 #[test]
 fn the_overhead_is_as_documented() {
-    // docs/envelope.md, "Sizes": a KEK identifier of 78 bytes, no plaintext, data.
-    let kek = "k".repeat(78);
-    for (modulus, overhead) in [(256, 528), (384, 656), (512, 784)] {
-        let wrapped = vec![0; modulus];
-        let wrapping = Wrapping {
-            kid: DataKeyId([0; 16]),
-            kek: &kek,
-            wrapped: &wrapped,
-            commitment: &[0; 32],
-        };
-        let context = EncryptionContext::default();
-        let place = Place {
-            tenant: TenantId(uuid::Uuid::nil()),
-            content: Content::Data,
-            context: &context,
-        };
-        let data_key = DataKey::from_unwrapped(vec![0; 32]).unwrap();
-        let fresh = Fresh {
-            iv: [0; 12],
-            salt: [0; 32],
-        };
-        let sealed = message::seal(&place, &data_key, &wrapping, &fresh, &[]).unwrap();
-        assert_eq!(sealed.len(), overhead);
-        assert!(
-            sealed.capacity() <= overhead + 128,
-            "{} wasted",
-            sealed.capacity() - overhead
-        );
+    let document = include_str!("../../../docs/envelope.md");
+    for (kek, modulus) in [("RSA-2048", 256), ("RSA-3072", 384), ("RSA-4096", 512)] {
+        let row = document.lines().find(|line| line.starts_with(&format!("| {kek} |")));
+        let told: Vec<usize> = row
+            .unwrap()
+            .split('|')
+            .filter_map(|cell| cell.trim().parse().ok())
+            .collect();
+        assert_eq!(told.len(), COLUMNS.len());
+        for (told, (plaintexts, _)) in told.into_iter().zip(COLUMNS) {
+            for len in plaintexts {
+                assert_eq!(
+                    envelope_len(Content::Data, 78, modulus, len) - len,
+                    told,
+                    "{kek}, {len}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_length_is_by_the_documented_formula() {
+    for (plaintexts, head) in COLUMNS {
+        for (len, kek) in plaintexts.into_iter().zip([24, 255]) {
+            let data = 193 + head + len + kek + 256;
+            assert_eq!(envelope_len(Content::Data, kek, 256, len), data, "{len}, {kek}");
+            assert_eq!(envelope_len(Content::Key, kek, 256, len), data - 1, "{len}, {kek}");
+        }
     }
 }
