@@ -68,9 +68,9 @@ impl KeyCache {
     }
 
     /// Keeps a key as long as it says, in place of an older one.
-    pub(crate) fn insert(&self, slot: Slot, key: Arc<HeldKey>) {
+    pub(crate) fn insert(&self, slot: Slot, key: &Arc<HeldKey>) {
         if key.may_be_kept() {
-            self.keys.insert(slot, Arc::clone(&key));
+            self.keys.insert(slot, Arc::clone(key));
             // Withdrawn in between, it may have been too late for those that were looked for then.
             if key.is_withdrawn() {
                 self.remove_if_withdrawn(&slot);
@@ -193,7 +193,7 @@ mod tests {
         let standing = standings.of(TENANT, subject());
         let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy(ttl)));
         let weak = Arc::downgrade(&held);
-        cache.insert(Slot([slot; 32]), held);
+        cache.insert(Slot([slot; 32]), &held);
         weak
     }
 
@@ -259,7 +259,7 @@ mod tests {
             &policy(Duration::from_mins(1)),
         ));
         standings.withdraw_all(TENANT);
-        cache.insert(Slot([0; 32]), held);
+        cache.insert(Slot([0; 32]), &held);
         assert!(cache.get(&Slot([0; 32])).is_none());
     }
 
@@ -282,7 +282,7 @@ mod tests {
                     together.wait();
                     // Sooner or later in one round than in another, so that all orders occur.
                     (0..round % 64).for_each(|_| std::hint::spin_loop());
-                    cache.insert(*slot, Arc::clone(held));
+                    cache.insert(*slot, held);
                     together.wait();
                 }
             });

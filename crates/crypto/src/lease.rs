@@ -186,9 +186,9 @@ impl Leases {
     }
 
     /// Puts a lease in place of the tenant's former one.
-    pub(crate) fn insert(&self, tenant: TenantId, lease: Arc<Lease>) {
+    pub(crate) fn insert(&self, tenant: TenantId, lease: &Arc<Lease>) {
         if !lease.is_withdrawn() {
-            self.0.insert(tenant, Arc::clone(&lease));
+            self.0.insert(tenant, Arc::clone(lease));
             // Withdrawn in between, it may have been too late for those that were looked for then.
             if lease.is_withdrawn() {
                 self.0.invalidate(&tenant);

@@ -96,8 +96,8 @@ impl Keyring {
         let lease = Arc::new(Lease::new(tenant, held, kid, wrapped, Arc::clone(&standing)));
         if is_shared(tenant) && !standing.is_withdrawn() {
             self.cache
-                .insert(Slot::of(tenant.tenant, &lease.wrapping()), Arc::clone(lease.held()));
-            self.leases.insert(tenant.tenant, Arc::clone(&lease));
+                .insert(Slot::of(tenant.tenant, &lease.wrapping()), lease.held());
+            self.leases.insert(tenant.tenant, &lease);
         }
         Ok(lease)
     }

@@ -155,7 +155,7 @@ impl Keyring {
             match keyring.unwrap(&tenant, &standing, &wrapped).await {
                 Ok(data_key) => {
                     let held = Arc::new(HeldKey::new(data_key, standing, &tenant.policy));
-                    keyring.cache.insert(slot, Arc::clone(&held));
+                    keyring.cache.insert(slot, &held);
                     Ok(held)
                 }
                 Err(error) => {
