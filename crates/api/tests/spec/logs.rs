@@ -2,12 +2,15 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use keyferry_crypto::vault::VaultCause;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
+use tracing::{
+    Dispatch,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 use crate::{
     reply::Reply,
@@ -18,8 +21,13 @@ use crate::{
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+/// Alive as long as the tests are. While a log's subscriber is the only one, the library decides once and for all whether an
+/// event is wanted by asking the thread that meets it first, which may be another test's.
+static ANOTHER_SUBSCRIBER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+
 impl Log {
     fn kept() -> (Self, DefaultGuard) {
+        LazyLock::force(&ANOTHER_SUBSCRIBER);
         let log = Self::default();
         let lines = log.clone();
         let subscriber = tracing_subscriber::fmt()
