@@ -16,3 +16,5 @@ mod replicas;
 mod rotation;
 mod secrecy;
 mod tenancy;
+mod vectors;
+mod withdrawal;

@@ -29,6 +29,8 @@ async fn two_tenants_of_one_vault_and_one_key_cannot_open_each_others_envelopes(
         let refused = [
             right.decrypt(&sealed.0, &context).await.map(drop).unwrap_err(),
             right.unwrap(&sealed.1, &context).await.map(drop).unwrap_err(),
+            right.rewrap(&sealed.0).await.map(drop).unwrap_err(),
+            right.rewrap_key(&sealed.1).await.map(drop).unwrap_err(),
         ];
         for error in refused {
             assert_eq!(error.problem().unwrap().slug(), "not-authentic");

@@ -100,6 +100,28 @@ async fn two_tenants_with_one_key_cannot_open_each_others_envelopes_cached_or_no
 }
 
 #[tokio::test]
+async fn rewrapping_takes_no_envelope_over_from_another_tenant_cached_or_not() {
+    let (vault, sealer) = start();
+    let (acme, mut other) = (tenant(), tenant());
+    other.tenant = TenantId(Uuid::from_u128(99));
+    let sealed = seal(&sealer, &acme).await.unwrap();
+    for sealer in [sealer, replica(&vault)] {
+        for _cold_then_hot in 0..2 {
+            let wraps = vault.wraps();
+            let rewrapped = sealer.rewrap(&other, &sealed.envelope).await;
+            assert!(matches!(rewrapped, Err(SealerError::NotAuthentic)));
+            assert_eq!(vault.wraps(), wraps, "its data key is wrapped for nobody");
+        }
+        let rewrapped = sealer.rewrap(&acme, &sealed.envelope).await.unwrap();
+        assert!(matches!(
+            open(&sealer, &other, &rewrapped).await,
+            Err(SealerError::NotAuthentic)
+        ));
+        open(&sealer, &acme, &rewrapped).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_is_not_the_tenants_is_never_asked_for() {
     let (vault, sealer) = start();
     let mut other = tenant();
