@@ -56,7 +56,8 @@ def emulator(tmp_path_factory):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     patch = pytest.MonkeyPatch()
     try:
-        patch.setenv("NO_PROXY", "*")
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "*")
         emulator = Emulator(json.loads(process.stdout.readline()))
         ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
         ca_file.write_text(emulator.ca)

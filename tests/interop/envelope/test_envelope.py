@@ -27,6 +27,8 @@ def azure(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", to_emulator)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", CASE["ca_file"])
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "*")
 
 
 def unwrap(recipient):
