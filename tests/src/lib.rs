@@ -26,7 +26,7 @@ pub use self::{
 };
 
 /// As long as a slow machine may need for anything that is waited for. What takes longer does not come.
-pub const PATIENCE: Duration = Duration::from_mins(5);
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Waits until something holds; how long it took is never looked at.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
