@@ -77,16 +77,19 @@ async fn start_with_short_lived_tokens(world: &World) -> Keyferry {
 /// An envelope, or the slug of the problem.
 async fn seal(data: &TenantClient) -> Result<String, String> {
     let sealed = data.encrypt(&Secret::from(b"payroll".to_vec()), &Context::new()).await;
-    sealed.map(|sealed| sealed.ciphertext).map_err(slug)
+    sealed.map(|sealed| sealed.ciphertext).map_err(|error| slug(&error))
 }
 
 async fn open(data: &TenantClient, sealed: &str) -> Result<String, String> {
-    let opened = data.decrypt(sealed, &Context::new()).await.map_err(slug)?;
+    let opened = data
+        .decrypt(sealed, &Context::new())
+        .await
+        .map_err(|error| slug(&error))?;
     assert_eq!(opened.plaintext.expose(), b"payroll");
     Ok(opened.key_id)
 }
 
-fn slug(error: keyferry_client::Error) -> String {
+fn slug(error: &keyferry_client::Error) -> String {
     error.problem().unwrap().slug().to_owned()
 }
 
