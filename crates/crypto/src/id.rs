@@ -2,10 +2,14 @@
 //!
 //! Key Vault's naming rules: <https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates>.
 
+mod resource;
+
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use self::resource::{ResourceGroup, SubscriptionId, VaultResource};
 
 /// A tenant's id, a `UUIDv7`. It never changes and is never used again; every ciphertext is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +52,10 @@ pub enum VaultKind {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VaultHost(Arc<str>);
 
+/// A vault's name, the first label of its host: 3 to 24 letters, digits and single hyphens, in lower case.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VaultName(Arc<str>);
+
 /// A key's name in its vault: 1 to 127 of `0-9 a-z A-Z -`. Compared as written, though Key Vault ignores case.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyName(Arc<str>);
@@ -83,12 +91,26 @@ pub enum IdError {
         "not a vault host of this cloud: expected one name of 3 to 24 letters, digits and single hyphens under a vault suffix such as vault.azure.net"
     )]
     VaultHost,
+    /// Not a vault name.
+    #[error("not a vault name: expected 3 to 24 letters, digits and single hyphens")]
+    VaultName,
     /// Not a key name.
     #[error("not a key name: expected 1 to 127 letters, digits and hyphens")]
     KeyName,
     /// Not a key version.
     #[error("not a key version: expected 32 lower-case hexadecimal digits")]
     KeyVersion,
+    /// Not a subscription's id.
+    #[error("not a subscription: expected a UUID with hyphens")]
+    Subscription,
+    /// Not a resource group's name.
+    #[error("not a resource group: expected 1 to 90 letters, digits, hyphens, underscores, dots and parentheses")]
+    ResourceGroup,
+    /// Not a vault's resource id.
+    #[error(
+        "not a vault's resource id: expected /subscriptions/…/resourceGroups/…/providers/Microsoft.KeyVault/vaults/…"
+    )]
+    VaultResource,
 }
 
 impl Cloud {
@@ -123,14 +145,7 @@ impl VaultHost {
         let host = host.to_ascii_lowercase();
         let (label, suffix) = host.split_once('.').ok_or(IdError::VaultHost)?;
         let known = suffix == cloud.vault_suffix() || suffix == cloud.managed_hsm_suffix();
-        let plain = (3..=24).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && !label.contains("--");
-        if known && plain {
+        if known && is_vault_label(label) {
             Ok(Self(host.into()))
         } else {
             Err(IdError::VaultHost)
@@ -141,6 +156,12 @@ impl VaultHost {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The vault's name: the label before the suffix.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once('.').map_or("", |(name, _)| name)
     }
 
     /// Which cloud's suffix the host has.
@@ -178,6 +199,38 @@ impl FromStr for VaultHost {
             .find_map(|cloud| Self::parse(cloud, host).ok())
             .ok_or(IdError::VaultHost)
     }
+}
+
+impl VaultName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for VaultName {
+    type Err = IdError;
+
+    /// Letters are lowered.
+    fn from_str(name: &str) -> Result<Self, IdError> {
+        let name = name.to_ascii_lowercase();
+        if is_vault_label(&name) {
+            Ok(Self(name.into()))
+        } else {
+            Err(IdError::VaultName)
+        }
+    }
+}
+
+fn is_vault_label(label: &str) -> bool {
+    (3..=24).contains(&label.len())
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && !label.contains("--")
 }
 
 impl KeyName {
@@ -291,7 +344,7 @@ macro_rules! text {
         }
     )*};
 }
-text!(VaultHost, KeyName, KeyVersion);
+text!(VaultHost, VaultName, KeyName, KeyVersion, ResourceGroup);
 
 /// `Display` and `FromStr` for the ids that are UUIDs.
 macro_rules! uuid {
