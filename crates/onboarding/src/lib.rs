@@ -1,0 +1,3 @@
+//! The customer guide as a use case.
+
+pub mod intake;

@@ -1,0 +1,6 @@
+//! What the guide promises to who fills it in, and to who runs what it hands out.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
+
+mod answers;
+mod hosts;
