@@ -3,4 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
 mod answers;
+mod customer;
+mod golden;
 mod hosts;
+mod scripts;

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Lets Example Platform wrap and unwrap data keys with a key that stays in your vault.
+# Save this and run it with sh: in Azure Cloud Shell, on Linux or on macOS, with the Azure CLI. Running it again is harmless.
+(
+set -eu
+
+# Ours.
+application='0c2d7a51-92b4-4b0e-8a35-1f4e6d7c8b90'
+
+# Yours. What is in angle brackets we do not know yet: put your own values there.
+directory='<your Tenant ID>'
+vault='<your vault name>'
+group='<your resource group>'
+subscription='<your subscription ID>'
+location='<the region, such as westeurope>'
+key='<your key name>'
+
+stop() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+given() {
+    for value in "$@"; do
+        case $value in '<'*) stop "Put your own value in place of $value, then run this again." ;; esac
+    done
+}
+given "$directory" "$vault" "$group" "$subscription" "$location" "$key"
+
+[ "$(az cloud show --query name --output tsv)" = AzureCloud ] ||
+    stop 'Choose the cloud first: az cloud set --name AzureCloud'
+[ "$(az account show --query tenantId --output tsv)" = "$directory" ] ||
+    stop "Sign in to your directory first: az login --tenant $directory"
+
+# What our application is in your directory.
+principal=$(az ad sp list --filter "appId eq '$application'" --query '[0].id' --output tsv)
+
+# Authorize our application. Needs the role Cloud Application Administrator, or a higher one.
+if [ -z "$principal" ]; then
+    principal=$(az ad sp create --id "$application" --query id --output tsv)
+fi
+
+# The vault, with purge protection: nobody can destroy the key, and with it your data, before 90 days have passed.
+az keyvault show --name "$vault" --resource-group "$group" --subscription "$subscription" --output none 2>/dev/null ||
+    az keyvault create --name "$vault" --resource-group "$group" --subscription "$subscription" \
+        --location "$location" --sku premium --enable-rbac-authorization true \
+        --enable-purge-protection true --retention-days 90 --output none
+
+# The key. To create one you need the role Key Vault Crypto Officer on the vault yourself.
+az keyvault key show --vault-name "$vault" --name "$key" --output none 2>/dev/null ||
+    az keyvault key create --vault-name "$vault" --name "$key" \
+        --kty RSA --size 3072 --ops wrapKey unwrapKey --output none
+
+vault_id=$(az keyvault show --name "$vault" --resource-group "$group" --subscription "$subscription" --query id --output tsv)
+
+# Access by role. To grant it you need the role Owner, User Access Administrator or Role Based Access Control Administrator.
+[ "$(az keyvault show --name "$vault" --resource-group "$group" --subscription "$subscription" --query properties.enableRbacAuthorization --output tsv)" = true ] ||
+    stop 'This vault grants access by policies and ignores roles: choose the instructions for access policies.'
+# Key Vault Crypto User
+az role assignment create --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal \
+    --role 12338af0-0e69-4776-bea7-57ae8d297424 --scope "$vault_id" --output none
+# Key Vault Reader
+az role assignment create --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal \
+    --role 21090545-7ca7-4776-b22c-e363652d74d2 --scope "$vault_id" --output none
+
+# What we ask you to tell us.
+printf 'Tenant ID    %s\n' "$directory"
+printf 'Vault URI    %s\n' "$(az keyvault show --name "$vault" --resource-group "$group" --subscription "$subscription" --query properties.vaultUri --output tsv)"
+printf 'Key          %s\n' "$key"
+printf 'Resource ID  %s\n' "$vault_id"
+)
