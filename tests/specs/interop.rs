@@ -9,6 +9,11 @@ async fn pytest(path: &str, environment: Vec<(&'static str, String)>) {
     let Some(python) = needs("KEYFERRY_PYTHON", "Python with the Azure SDK") else {
         return;
     };
+    pytest_of(python, path, environment).await;
+}
+
+/// Runs the tests at `path` with that Python, and passes if they do.
+pub async fn pytest_of(python: String, path: &str, environment: Vec<(&'static str, String)>) {
     let path = repository().join(path);
     let output = tokio::task::spawn_blocking(move || {
         let mut pytest = Command::new(python);

@@ -7,6 +7,7 @@ mod crashes;
 mod deploying;
 mod dev;
 mod economy;
+mod instructions;
 mod interop;
 mod operations;
 mod outages;

@@ -3,11 +3,15 @@
 # Save this and run it with sh: in Azure Cloud Shell, on Linux or on macOS, with the Azure CLI. Running it again is harmless.
 (
 set -eu
+{%- if needs_principal() || has(Step::ApproveEndpoint) %}
 
 # Ours.
+{%- if needs_principal() %}
 application={{ application }}
+{%- endif %}
 {%- if has(Step::ApproveEndpoint) %}
 endpoint={{ endpoint }}
+{%- endif %}
 {%- endif %}
 
 # Yours. What is in angle brackets we do not know yet: put your own values there.

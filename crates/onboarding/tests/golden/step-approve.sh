@@ -5,7 +5,6 @@
 set -eu
 
 # Ours.
-application='0c2d7a51-92b4-4b0e-8a35-1f4e6d7c8b90'
 endpoint='/subscriptions/99998888-7777-4666-8555-444433332222/resourceGroups/platform-byok/providers/Microsoft.Network/privateEndpoints/byok-acme'
 
 # Yours. What is in angle brackets we do not know yet: put your own values there.

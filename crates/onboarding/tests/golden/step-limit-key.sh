@@ -4,9 +4,6 @@
 (
 set -eu
 
-# Ours.
-application='0c2d7a51-92b4-4b0e-8a35-1f4e6d7c8b90'
-
 # Yours. What is in angle brackets we do not know yet: put your own values there.
 directory='5f0b4d3e-7a1c-4c2f-9a0e-0d6b4f7c2a11'
 vault='acme-kv'
