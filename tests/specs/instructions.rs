@@ -87,9 +87,9 @@ fn write(folder: &Path, facts: &Facts, choices: Choices) {
         fs::write(folder.join(format!("step-{number}.sh")), &script).unwrap();
         run(&folder.join(format!("step-{number}")), &script, facts, PREPARED);
     }
-    let commands = bicep.lines().filter_map(|line| line.strip_prefix("//   az "));
-    let commands: String = commands.map(|command| format!("az {command}\n")).collect();
-    run(&folder.join("bicep"), &commands, facts, PREPARED);
+    let commands = bicep.lines().filter_map(|line| line.strip_prefix("//   "));
+    let commands: Vec<_> = commands.filter(|line| line.starts_with("az ")).collect();
+    run(&folder.join("bicep"), &commands.join("\n"), facts, PREPARED);
 }
 
 fn steps() -> Vec<Step> {

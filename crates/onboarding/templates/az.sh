@@ -88,10 +88,15 @@ az keyvault update {{ the_vault() }} \
     --enable-rbac-authorization true --output none
 {%- when Step::CreateKey %}
 
-# The key. To create one you need the role Key Vault Crypto Officer on the vault yourself.
+# The key.
 az keyvault key show --vault-name "$vault" --name "$key" --output none 2>/dev/null ||
     az keyvault key create --vault-name "$vault" --name "$key" \
-        --kty RSA --size {{ bits }} --ops wrapKey unwrapKey --output none
+        --kty RSA --size {{ bits }} --ops wrapKey unwrapKey --output none ||
+{%- if rbac %}
+    stop 'To create the key you need the role Key Vault Crypto Officer on the vault. It works some minutes after it is granted.'
+{%- else %}
+    stop 'To create the key you need the key permissions get and create in the access policies of the vault.'
+{%- endif %}
 {%- when Step::LimitKey %}
 
 # The key is for wrapping and unwrapping, and for nothing else.

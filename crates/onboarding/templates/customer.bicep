@@ -55,6 +55,7 @@ resource vault 'Microsoft.KeyVault/vaults@{{ KEY_VAULT_API }}' existing = {
 {%- endif %}
 {%- if creates_key %}
 
+// A key of that name that exists already stays as it is.
 resource key 'Microsoft.KeyVault/vaults/keys@{{ KEY_VAULT_API }}' = {
   parent: vault
   name: keyName

@@ -144,6 +144,7 @@ data "azurerm_key_vault" "vault" {
 {%- endif %}
 {%- if creates_key %}
 
+# If the key exists already: terraform import azurerm_key_vault_key.key <its Key Identifier, with the version>
 resource "azurerm_key_vault_key" "key" {
   name         = var.key_name
   key_vault_id = {{ the_vault }}.id

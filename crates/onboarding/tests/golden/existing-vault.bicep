@@ -25,6 +25,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
   name: vaultName
 }
 
+// A key of that name that exists already stays as it is.
 resource key 'Microsoft.KeyVault/vaults/keys@2026-02-01' = {
   parent: vault
   name: keyName

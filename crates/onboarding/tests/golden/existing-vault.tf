@@ -99,6 +99,7 @@ data "azurerm_key_vault" "vault" {
   }
 }
 
+# If the key exists already: terraform import azurerm_key_vault_key.key <its Key Identifier, with the version>
 resource "azurerm_key_vault_key" "key" {
   name         = var.key_name
   key_vault_id = data.azurerm_key_vault.vault.id

@@ -45,10 +45,11 @@ az keyvault show --name "$vault" --resource-group "$group" --subscription "$subs
         --location "$location" --sku premium --enable-rbac-authorization true \
         --enable-purge-protection true --retention-days 90 --output none
 
-# The key. To create one you need the role Key Vault Crypto Officer on the vault yourself.
+# The key.
 az keyvault key show --vault-name "$vault" --name "$key" --output none 2>/dev/null ||
     az keyvault key create --vault-name "$vault" --name "$key" \
-        --kty RSA --size 3072 --ops wrapKey unwrapKey --output none
+        --kty RSA --size 3072 --ops wrapKey unwrapKey --output none ||
+    stop 'To create the key you need the role Key Vault Crypto Officer on the vault. It works some minutes after it is granted.'
 
 vault_id=$(az keyvault show --name "$vault" --resource-group "$group" --subscription "$subscription" --query id --output tsv)
 

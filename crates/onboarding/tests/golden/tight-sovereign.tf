@@ -101,6 +101,7 @@ resource "azurerm_key_vault" "vault" {
   soft_delete_retention_days = 90
 }
 
+# If the key exists already: terraform import azurerm_key_vault_key.key <its Key Identifier, with the version>
 resource "azurerm_key_vault_key" "key" {
   name         = var.key_name
   key_vault_id = azurerm_key_vault.vault.id

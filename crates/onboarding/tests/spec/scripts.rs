@@ -85,6 +85,15 @@ fn a_pinned_version_exists_so_no_key_is_created() {
 }
 
 #[test]
+fn who_may_not_create_the_key_is_told_which_role_is_missing() {
+    let az = prepared();
+    az.has("no-key-create", "");
+    let output = az.runs(&az_steps(&known(), Choices::default(), &[Step::CreateKey]));
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Key Vault Crypto Officer"));
+}
+
+#[test]
 fn roles_are_not_granted_where_they_would_be_ignored() {
     let az = prepared();
     az.has("roles", "false");
