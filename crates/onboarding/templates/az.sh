@@ -175,6 +175,9 @@ printf 'Tenant ID    %s\n' "$directory"
 printf 'Vault URI    %s\n' "$(az keyvault show {{ the_vault() }} --query properties.vaultUri --output tsv)"
 printf 'Key          %s\n' "$key"
 printf 'Resource ID  %s\n' "$vault_id"
+{%- if let Some(next) = next %}
+printf '%s\n' {{ next }}
+{%- endif %}
 {%- endmatch %}
 {%- endfor %}
 )

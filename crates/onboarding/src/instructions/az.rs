@@ -6,7 +6,7 @@ use keyferry_crypto::id::Cloud;
 use super::{
     KEY_VAULT_API, RETENTION_DAYS,
     escape::{Comment, Shell},
-    facts::{Access, Choices, Facts, Region, VaultChoice},
+    facts::{Access, Choices, Endpoint, Facts, Region, VaultChoice},
     role::Roles,
 };
 
@@ -92,6 +92,8 @@ struct Script<'a> {
     by_name: bool,
     rbac: bool,
     bits: u16,
+    /// What comes after the commands.
+    next: Option<Shell>,
 }
 
 impl<'a> Script<'a> {
@@ -118,6 +120,7 @@ impl<'a> Script<'a> {
             by_name: facts.resource.is_none() && choices.vault == VaultChoice::Existing,
             rbac: choices.access != Access::Policy,
             bits: choices.key_size.bits(),
+            next: facts.endpoint.as_ref().map(next),
         }
     }
 
@@ -176,6 +179,20 @@ impl<'a> Script<'a> {
 pub(super) fn description(platform: &str) -> String {
     let name: String = platform.chars().take(100).collect();
     format!("Approved for {name}")
+}
+
+fn next(endpoint: &Endpoint) -> Shell {
+    let first = if endpoint.ours.is_some() {
+        "The private endpoint is approved with this."
+    } else {
+        "Next we request a private endpoint to this vault, which you approve."
+    };
+    let then = if endpoint.required {
+        "We use the vault over it only, so you may then close the vault to public networks."
+    } else {
+        "Until it works we use the public way, so leave the vault open to us till then."
+    };
+    Shell::new(&format!("{first} {then}"))
 }
 
 fn known(value: Option<impl ToString>, placeholder: &str) -> Shell {

@@ -90,4 +90,5 @@ printf 'Tenant ID    %s\n' "$directory"
 printf 'Vault URI    %s\n' "$(az keyvault show --name "$vault" --resource-group "$group" --subscription "$subscription" --query properties.vaultUri --output tsv)"
 printf 'Key          %s\n' "$key"
 printf 'Resource ID  %s\n' "$vault_id"
+printf '%s\n' 'The private endpoint is approved with this. We use the vault over it only, so you may then close the vault to public networks.'
 )

@@ -2,7 +2,7 @@
 
 use keyferry_crypto::id::Cloud;
 use keyferry_onboarding::instructions::{
-    Access, Application, Choices, Facts, Roles, Step, VaultChoice, az_script, az_steps,
+    Access, Application, Choices, Endpoint, Facts, Roles, Step, VaultChoice, az_script, az_steps,
 };
 
 use crate::customer::{Az, PRINCIPAL, RESOURCE, endpoint, known, unknown};
@@ -180,6 +180,17 @@ fn an_approval_that_is_done_stays_and_one_that_cannot_be_says_why() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(said));
     }
     assert_eq!(az.changes(), Vec::<String>::new());
+}
+
+#[test]
+fn what_comes_next_depends_on_how_the_private_endpoint_is_meant() {
+    let az = prepared();
+    let told = |required| {
+        let endpoint = Some(Endpoint { required, ours: None });
+        az.does(&az_script(&Facts { endpoint, ..known() }, Choices::default()))
+    };
+    assert!(told(true).contains("you may then close the vault to public networks"));
+    assert!(told(false).contains("leave the vault open to us"));
 }
 
 #[test]
