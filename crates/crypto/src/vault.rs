@@ -264,15 +264,43 @@ impl VaultCause {
     /// Whether a refused wrap says that unwraps are refused too.
     fn bearing(self) -> Bearing {
         match self {
-            // An expired or not yet valid key still unwraps, and permitted operations are listed one by one.
-            Self::KeyNotUsable | Self::KeyOperationForbidden => Bearing::None,
+            // An expired or not yet valid key still unwraps, and permitted operations are listed one by one. The others are
+            // no refusals, and are never asked: a cause to come is to be thought about here.
+            Self::KeyNotUsable
+            | Self::KeyOperationForbidden
+            | Self::WrappedKeyInvalid
+            | Self::Throttled
+            | Self::VaultFailed
+            | Self::Timeout
+            | Self::ConnectionFailed
+            | Self::VaultNotFound
+            | Self::CertificateInvalid
+            | Self::AnswerInvalid
+            | Self::TokenNotVerifiable
+            | Self::EntraThrottled
+            | Self::EntraUnavailable
+            | Self::Busy
+            | Self::AppSecretInvalid
+            | Self::AppSecretExpired
+            | Self::AppAssertionInvalid
+            | Self::AppCredentialUnavailable
+            | Self::TokenRejected
+            | Self::RequestRejected => Bearing::None,
             // Of an unpinned wrap it was the latest version, and rights are given for each call.
             Self::KeyDisabled
             | Self::KeyNotFound
             | Self::RoleMissing
             | Self::AccessPolicyMissing
             | Self::AccessDenied => Bearing::Possible,
-            _ => Bearing::Sure,
+            // The way to the vault, which is the same for both.
+            Self::FirewallDenied
+            | Self::PublicAccessDisabled
+            | Self::ConsentMissing
+            | Self::PrincipalDisabled
+            | Self::ConditionalAccess
+            | Self::DirectoryNotFound
+            | Self::WrongDirectory
+            | Self::KeyVaultPrincipalMissing => Bearing::Sure,
         }
     }
 

@@ -25,8 +25,8 @@ pub(crate) enum Asked {
 }
 
 /// What an answer that is no success means to one who asked with a token of `directory`. Bodies may be empty (Managed
-/// HSM), cut off, or HTML of a gateway: then status and headers have to do,
-/// and are never enough to take anything away.
+/// HSM), cut off, or HTML of a gateway: then status and headers have to do, and a 403 alone is never enough to take
+/// anything away.
 pub(crate) fn of_key_vault(
     asked: Asked,
     directory: DirectoryId,
