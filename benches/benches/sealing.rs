@@ -13,7 +13,7 @@ use keyferry_crypto::{
     id::{DirectoryId, KeyRef, TenantId},
     sealer::{Content, Sealer, SealerLimits},
     secret::DataKey,
-    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
     vault::{KeyVault, VaultError, WrappedDataKey},
 };
 
@@ -55,6 +55,7 @@ fn tenant() -> TenantKeys {
             cache_ttl: SealingPolicy::MAX_CACHE_TTL,
             ..SealingPolicy::default()
         },
+        route: Route::Public,
     }
 }
 

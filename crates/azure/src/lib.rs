@@ -5,6 +5,7 @@
 //! customers (`http`).
 
 mod answer;
+pub mod arm;
 mod clock;
 pub mod config;
 mod credential;
@@ -14,12 +15,14 @@ mod http;
 mod jitter;
 mod key;
 mod overrides;
+pub mod probe;
 mod retry;
 mod throttle;
 mod token;
 mod vault;
 mod wire;
 
+pub use arm::PrivateEndpoints;
 pub use config::{AzureConfig, ClientId, ClientSecret, ConfigError, CredentialConfig};
 pub use key::KeyDescription;
 pub use overrides::Overrides;

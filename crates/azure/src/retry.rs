@@ -130,6 +130,7 @@ pub(crate) fn may_pass(cause: VaultCause) -> bool {
         | VaultCause::DirectoryNotFound
         | VaultCause::WrongDirectory
         | VaultCause::KeyVaultPrincipalMissing
+        | VaultCause::PrivateEndpointClosed
         | VaultCause::VaultNotFound
         | VaultCause::WrappedKeyInvalid
         | VaultCause::CertificateInvalid

@@ -1,6 +1,6 @@
 //! What sealing and opening need to know of a tenant. The registry's `Tenant` carries one.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,20 @@ pub struct TenantKeys {
     pub former: Vec<KeyRef>,
     /// How long keys may be kept and used.
     pub policy: SealingPolicy,
+    /// The way to the current key's vault. Other vaults, of former keys, are reached over the public network.
+    pub route: Route,
+}
+
+/// The way to a vault. Never a choice at the time of a call: what it says is taken, or nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// The public network.
+    #[default]
+    Public,
+    /// A private endpoint at this address of our network. The vault's name and certificate are the same as ever.
+    Private(IpAddr),
+    /// None: there must be a private endpoint, and the customer has rejected or removed it. No call is made.
+    Closed,
 }
 
 /// Which version of a tenant's key wraps new data keys.

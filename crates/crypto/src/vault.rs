@@ -93,6 +93,8 @@ pub enum VaultCause {
     WrongDirectory,
     /// The directory knows no Key Vault (AADSTS500011).
     KeyVaultPrincipalMissing,
+    /// The customer rejected or removed the private endpoint that must be used. No call was made.
+    PrivateEndpointClosed,
 
     /// The wrapped bytes do not unwrap under that key (400, OAEP decoding): damaged, or another key's.
     WrappedKeyInvalid,
@@ -187,7 +189,8 @@ impl VaultCause {
             | Self::ConditionalAccess
             | Self::DirectoryNotFound
             | Self::WrongDirectory
-            | Self::KeyVaultPrincipalMissing => Fault::Customer,
+            | Self::KeyVaultPrincipalMissing
+            | Self::PrivateEndpointClosed => Fault::Customer,
             Self::WrappedKeyInvalid => Fault::Caller,
             Self::Throttled
             | Self::VaultFailed
@@ -234,7 +237,8 @@ impl VaultCause {
             | Self::FirewallDenied
             | Self::PublicAccessDisabled
             | Self::AccessDenied
-            | Self::WrongDirectory => Some(Reach::Vault),
+            | Self::WrongDirectory
+            | Self::PrivateEndpointClosed => Some(Reach::Vault),
             Self::ConsentMissing
             | Self::PrincipalDisabled
             | Self::ConditionalAccess
@@ -300,7 +304,8 @@ impl VaultCause {
             | Self::ConditionalAccess
             | Self::DirectoryNotFound
             | Self::WrongDirectory
-            | Self::KeyVaultPrincipalMissing => Bearing::Sure,
+            | Self::KeyVaultPrincipalMissing
+            | Self::PrivateEndpointClosed => Bearing::Sure,
         }
     }
 

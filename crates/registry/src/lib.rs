@@ -5,6 +5,7 @@
 //! hot path asks no database, and known tenants keep working while the database is down.
 
 mod error;
+pub mod onboarding;
 mod postgres;
 mod row;
 mod sqlite;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use self::{
     error::RegistryError,
+    onboarding::{Onboarding, OnboardingStore},
     postgres::PostgresStore,
     sqlite::SqliteStore,
     store::{Change, Created, Idempotency, IdempotencyKey, Mark, TenantStore},

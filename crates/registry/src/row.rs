@@ -46,6 +46,7 @@ impl From<&Tenant> for Row {
             version,
             former,
             policy,
+            route: _,
         } = &tenant.keys;
         let (status, purge_at) = match tenant.status {
             TenantStatus::Active => ("active", None),
@@ -116,6 +117,7 @@ impl TryFrom<Row> for Tenant {
                 version,
                 former: serde_json::from_value(row.former_keys).map_err(|_| RegistryError::Corrupt("former_keys"))?,
                 policy,
+                route: keyferry_crypto::tenant::Route::Public,
             },
             status,
             revision: Revision(row.revision),

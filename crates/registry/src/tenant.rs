@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use keyferry_crypto::{
     id::{Cloud, KeyRef, TenantId},
-    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -104,6 +104,7 @@ impl Tenant {
             version: new.version,
             former: Vec::new(),
             policy: new.policy,
+            route: Route::Public,
         };
         let NewTenant {
             slug,

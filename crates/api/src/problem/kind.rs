@@ -191,6 +191,14 @@ kinds! {
     /// [`VaultCause::KeyVaultPrincipalMissing`].
     KeyVaultPrincipalMissing = FORBIDDEN "key-vault-principal-missing" Customer
         "The customer's directory knows no Key Vault" "The directory has no principal for Azure Key Vault. The customer's subscription must register the Key Vault provider.";
+    /// [`VaultCause::PrivateEndpointClosed`].
+    PrivateEndpointClosed = FORBIDDEN "private-endpoint-closed" Customer
+        "The private endpoint is closed"
+        "The customer rejected or removed the private endpoint to its vault, and no other way may be used. The customer approves a new one: see the tenant's onboarding.";
+    /// The tenant's onboarding is not finished: there is no tenant yet.
+    TenantOnboarding = FORBIDDEN "tenant-onboarding" Customer
+        "The tenant is not onboarded yet"
+        "The customer's onboarding is under way, and the tenant can be used when it is finished. `keyferry onboarding show` tells what is missing.";
 
     // What does not answer as it should.
 
@@ -292,6 +300,7 @@ impl From<VaultCause> for Kind {
             VaultCause::DirectoryNotFound => Self::DirectoryNotFound,
             VaultCause::WrongDirectory => Self::WrongDirectory,
             VaultCause::KeyVaultPrincipalMissing => Self::KeyVaultPrincipalMissing,
+            VaultCause::PrivateEndpointClosed => Self::PrivateEndpointClosed,
             VaultCause::WrappedKeyInvalid => Self::WrappedKeyInvalid,
             VaultCause::Throttled => Self::VaultThrottled,
             VaultCause::VaultFailed => Self::VaultFailed,

@@ -32,6 +32,7 @@ causes! {
     DirectoryNotFound "directory-not-found" 403 "customer";
     WrongDirectory "wrong-directory" 403 "customer";
     KeyVaultPrincipalMissing "key-vault-principal-missing" 403 "customer";
+    PrivateEndpointClosed "private-endpoint-closed" 403 "customer";
     WrappedKeyInvalid "wrapped-key-invalid" 400 "caller";
     Throttled "vault-throttled" 503 "vault";
     VaultFailed "vault-failed" 503 "vault";

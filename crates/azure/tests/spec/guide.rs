@@ -18,7 +18,7 @@ macro_rules! causes {
 causes!(
     KeyDisabled KeyNotFound KeyNotUsable KeyOperationForbidden RoleMissing AccessPolicyMissing FirewallDenied
     PublicAccessDisabled AccessDenied ConsentMissing PrincipalDisabled ConditionalAccess DirectoryNotFound WrongDirectory
-    KeyVaultPrincipalMissing WrappedKeyInvalid Throttled VaultFailed Timeout ConnectionFailed VaultNotFound
+    KeyVaultPrincipalMissing PrivateEndpointClosed WrappedKeyInvalid Throttled VaultFailed Timeout ConnectionFailed VaultNotFound
     CertificateInvalid AnswerInvalid TokenNotVerifiable EntraThrottled EntraUnavailable Busy AppSecretInvalid AppSecretExpired
     AppAssertionInvalid AppCredentialUnavailable TokenRejected RequestRejected
 );

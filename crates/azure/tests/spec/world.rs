@@ -9,7 +9,7 @@ use keyferry_azure::{
 use keyferry_crypto::{
     id::{DirectoryId, KekId, KeyRef, TenantId},
     secret::DataKey,
-    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
     vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
 };
 use keyferry_emulator::{
@@ -245,6 +245,7 @@ pub(crate) fn tenant(vault: &str) -> TenantKeys {
         version: VersionPolicy::FollowLatest,
         former: Vec::new(),
         policy: SealingPolicy::default(),
+        route: Route::Public,
     }
 }
 

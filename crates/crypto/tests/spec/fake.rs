@@ -12,7 +12,7 @@ use keyferry_crypto::{
     id::{DirectoryId, KekId, KeyRef, TenantId},
     sealer::{Content, Opened, Sealed, Sealer, SealerError, SealerLimits},
     secret::DataKey,
-    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
     vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
 };
 use tokio::sync::watch;
@@ -249,6 +249,7 @@ pub(crate) fn tenant() -> TenantKeys {
         version: VersionPolicy::FollowLatest,
         former: vec![],
         policy: SealingPolicy::default(),
+        route: Route::Public,
     }
 }
 
