@@ -15,5 +15,15 @@
 //! - **Nothing is run half**: a script with a value missing, in another cloud or another directory, stops before its first
 //!   change; and one that has run can run again.
 
+pub mod config;
+pub mod consent;
+pub mod finding;
 pub mod instructions;
 pub mod intake;
+pub mod link;
+mod service;
+
+pub use self::{
+    config::OnboardingConfig,
+    service::{Change, NewOnboarding, OnboardingError, Onboardings, Parts, Typed},
+};
