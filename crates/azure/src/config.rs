@@ -1,5 +1,6 @@
 //! The configuration: who we are to Entra, how patient we are, and where hosts really are.
 
+mod endpoints;
 pub mod seconds;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -12,6 +13,8 @@ use serde::{
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub(crate) use self::endpoints::is_resource_name;
+pub use self::endpoints::{Location, NetworkIdError, PrivateEndpointsConfig, SubnetId};
 use crate::overrides::Overrides;
 
 /// How customers' directories and vaults are reached.
@@ -52,6 +55,9 @@ pub struct AzureConfig {
         with = "seconds"
     )]
     pub token_max_age: Duration,
+    /// Where our private endpoints to customers' vaults are made. Without it, there are none.
+    #[serde(default)]
+    pub private_endpoints: Option<PrivateEndpointsConfig>,
 }
 
 /// An application in one cloud.
@@ -149,6 +155,7 @@ impl AzureConfig {
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             token_max_age: default_token_max_age(),
+            private_endpoints: None,
         }
     }
 

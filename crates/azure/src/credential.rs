@@ -33,10 +33,19 @@ use crate::{
 pub(crate) struct Audience {
     /// The customer's directory.
     pub(crate) directory: DirectoryId,
-    /// The cloud that the directory and the vault are in.
+    /// The cloud that the directory and the service are in.
     pub(crate) cloud: Cloud,
-    /// Key Vaults and Managed HSMs take different tokens.
-    pub(crate) kind: VaultKind,
+    /// Each service takes tokens of its own.
+    pub(crate) service: Service,
+}
+
+/// What a token is shown to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Service {
+    /// Key Vaults or Managed HSMs.
+    Vaults(VaultKind),
+    /// The resource manager.
+    Management,
 }
 
 impl Audience {
@@ -44,22 +53,46 @@ impl Audience {
         Self {
             directory,
             cloud: vault.cloud(),
-            kind: vault.kind(),
+            service: Service::Vaults(vault.kind()),
         }
     }
 
-    /// The scope to ask for. The audience of a cloud's tokens is its vaults' suffix [B].
+    /// The resource manager, on behalf of a directory that resources belong to.
+    pub(crate) fn management(directory: DirectoryId, cloud: Cloud) -> Self {
+        Self {
+            directory,
+            cloud,
+            service: Service::Management,
+        }
+    }
+
+    /// The scope to ask for.
     pub(crate) fn scope(self) -> String {
-        let suffix = match self.kind {
-            VaultKind::KeyVault => self.cloud.vault_suffix(),
-            VaultKind::ManagedHsm => self.cloud.managed_hsm_suffix(),
+        format!("{}/.default", self.resource())
+    }
+
+    /// What the tokens are for. Of a cloud's vaults it is their suffix [B].
+    pub(crate) fn resource(self) -> String {
+        let host = match self.service {
+            Service::Vaults(VaultKind::KeyVault) => self.cloud.vault_suffix(),
+            Service::Vaults(VaultKind::ManagedHsm) => self.cloud.managed_hsm_suffix(),
+            Service::Management => management_host(self.cloud),
         };
-        format!("https://{suffix}/.default")
+        format!("https://{host}")
+    }
+}
+
+/// The host of a cloud's resource manager.
+pub(crate) fn management_host(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Public => "management.azure.com",
+        Cloud::China => "management.chinacloudapi.cn",
+        Cloud::UsGovernment => "management.usgovcloudapi.net",
     }
 }
 
 /// The host of a cloud's Entra.
-fn authority(cloud: Cloud) -> &'static str {
+pub(crate) fn authority(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Public => "https://login.microsoftonline.com",
         Cloud::China => "https://login.chinacloudapi.cn",

@@ -16,21 +16,23 @@ use azure_core::{
     http::{ClientMethodOptions, Context},
 };
 use bytes::Bytes;
-use keyferry_crypto::vault::VaultCause;
+use keyferry_crypto::{tenant::Route, vault::VaultCause};
 use time::Duration;
 
 use crate::{clock, credential::Audience, failure::through_sdk, token::Held};
 
-/// One try's token and, once there is one, its answer.
+/// One try's token and way and, once there is one, its answer.
 pub(crate) struct Errand {
     token: Arc<Held>,
+    route: Route,
     answer: Mutex<Option<Bytes>>,
 }
 
 impl Errand {
-    pub(crate) fn new(token: Arc<Held>) -> Arc<Self> {
+    pub(crate) fn new(token: Arc<Held>, route: Route) -> Arc<Self> {
         Arc::new(Self {
             token,
+            route,
             answer: Mutex::new(None),
         })
     }
@@ -50,6 +52,11 @@ impl Errand {
     /// The token to use.
     pub(crate) fn token(&self) -> &Held {
         &self.token
+    }
+
+    /// The way to take.
+    pub(crate) fn route(&self) -> Route {
+        self.route
     }
 
     /// Takes the answer in.
@@ -100,7 +107,7 @@ mod tests {
         let stand_in = StandIn(Audience {
             directory: DirectoryId(Uuid::from_u128(1)),
             cloud: Cloud::Public,
-            kind: VaultKind::KeyVault,
+            service: Service::Vaults(VaultKind::KeyVault),
         });
         for other in [
             "https://management.azure.com/.default",

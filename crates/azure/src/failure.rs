@@ -23,7 +23,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub(crate) use self::{
     entra::of_entra,
-    keyvault::{Asked, of_key_vault},
+    keyvault::{Asked, of_key_vault, of_key_vault_openly},
     managed_identity::of_managed_identity,
     transport::{NoSuchHost, of_transport},
 };
@@ -69,7 +69,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 }
 
 /// A code as a service writes codes; anything else stays out of evidence.
-fn plain_code(code: &str) -> Option<String> {
+pub(crate) fn plain_code(code: &str) -> Option<String> {
     let plain = (1..=64).contains(&code.len())
         && code
             .bytes()
@@ -78,7 +78,7 @@ fn plain_code(code: &str) -> Option<String> {
 }
 
 /// What the answer's headers and status tell.
-fn evidence(status: u16, code: Option<&str>, headers: &Headers) -> Evidence {
+pub(crate) fn evidence(status: u16, code: Option<&str>, headers: &Headers) -> Evidence {
     let request_id = headers.get_optional_str(&HeaderName::from_static("x-ms-request-id"));
     Evidence {
         status: Some(status),
@@ -89,7 +89,7 @@ fn evidence(status: u16, code: Option<&str>, headers: &Headers) -> Evidence {
 
 /// When another try is welcome: `retry-after-ms` (also with Azure's prefix), else `Retry-After` in seconds or as a date
 /// (RFC 9110 §10.2.3).
-fn retry_after(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &Headers, now: OffsetDateTime) -> Option<Duration> {
     let header = |name: &'static str| headers.get_optional_str(&HeaderName::from_static(name)).map(str::trim);
     let millis = header("x-ms-retry-after-ms").or_else(|| header("retry-after-ms"));
     if let Some(millis) = millis.and_then(|text| text.parse().ok()) {

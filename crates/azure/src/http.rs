@@ -2,11 +2,21 @@
 //!
 //! A client keeps connections by host name, whatever the address. So a host whose override changed is served by another
 //! client, to which it has no connections yet, and all others keep theirs. There is one client for each number of changes
-//! that a host can have seen: one or two, until a host's override changes again.
+//! that a host can have seen: one or two, until a host's override changes again. And there is one for each private endpoint,
+//! which knows no other address: what goes to a private endpoint never finds a connection that leads elsewhere, nor the other
+//! way round.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    num::NonZero,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use keyferry_crypto::{tenant::Route, vault::VaultCause};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use reqwest::{
     Certificate, Client, ClientBuilder,
@@ -24,6 +34,12 @@ use crate::{
 /// Clients that are kept at most. One that gave way is made anew for whoever still wants it.
 const MAX_CLIENTS: u64 = 100;
 
+/// Clients for private endpoints that are kept at most: as many as a virtual network can have endpoints. Some 100 KiB each.
+const MAX_ENDPOINTS: u64 = 1_000;
+
+/// The port of vaults, at a private endpoint too.
+pub(crate) const HTTPS: NonZero<u16> = NonZero::new(443).unwrap();
+
 /// The clients.
 #[derive(Debug)]
 pub(crate) struct Http {
@@ -31,6 +47,9 @@ pub(crate) struct Http {
     timeouts: Timeouts,
     overrides: Arc<Overrides>,
     by_changes: Cache<u64, Arc<Client>>,
+    /// By the vault's host and the endpoint's address.
+    by_endpoint: Cache<(String, IpAddr), Arc<Client>>,
+    endpoint_port: NonZero<u16>,
 }
 
 impl Http {
@@ -43,6 +62,11 @@ impl Http {
                 .max_capacity(MAX_CLIENTS)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
+            by_endpoint: Cache::builder()
+                .max_capacity(MAX_ENDPOINTS)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            endpoint_port: config.private_endpoints.as_ref().map_or(HTTPS, |own| own.port),
         };
         // The one for hosts without an override, which shows at the start if none can be made.
         http.by_changes
@@ -50,18 +74,41 @@ impl Http {
         Ok(http)
     }
 
-    /// The client for the next request to `host`. However many want one that is not there, it is made once.
-    pub(crate) fn client_for(&self, host: &str) -> Result<Arc<Client>, Arc<reqwest::Error>> {
-        let make = || self.client().map(Arc::new);
-        self.by_changes.try_get_with(self.overrides.changes(host), make)
+    /// The client for the next request to `host`, which goes the given way or nowhere. However many want one that is not
+    /// there, it is made once.
+    pub(crate) fn client_for(&self, host: &str, route: Route) -> Result<Arc<Client>, VaultCause> {
+        let made = match route {
+            Route::Public => {
+                let make = || self.client().map(Arc::new);
+                self.by_changes.try_get_with(self.overrides.changes(host), make)
+            }
+            Route::Private(address) => {
+                let make = || self.endpoint_client(host, address).map(Arc::new);
+                self.by_endpoint.try_get_with((host.to_owned(), address), make)
+            }
+            Route::Closed => return Err(VaultCause::PrivateEndpointClosed),
+        };
+        made.map_err(|_| VaultCause::ConnectionFailed)
     }
 
     /// A new client. Its new connections follow the overrides.
     pub(crate) fn client(&self) -> Result<Client, reqwest::Error> {
+        self.client_with(Resolver(Arc::clone(&self.overrides)))
+    }
+
+    /// A new client for a private endpoint. Overrides and DNS do not concern it.
+    fn endpoint_client(&self, host: &str, address: IpAddr) -> Result<Client, reqwest::Error> {
+        self.client_with(OneHost {
+            host: host.to_owned(),
+            address: SocketAddr::new(address, self.endpoint_port.get()),
+        })
+    }
+
+    fn client_with(&self, resolver: impl Resolve + 'static) -> Result<Client, reqwest::Error> {
         base(self.timeouts)
             .https_only(true)
             .tls_certs_merge(self.roots.iter().cloned())
-            .dns_resolver(Resolver(Arc::clone(&self.overrides)))
+            .dns_resolver(resolver)
             // A peer that went away without a word is noticed on the shared connection, not once per request on it.
             .http2_keep_alive_interval(Duration::from_secs(10))
             .http2_keep_alive_timeout(Duration::from_secs(5))
@@ -133,6 +180,23 @@ impl Resolve for Resolver {
     }
 }
 
+/// One host at one address, and nothing else anywhere.
+struct OneHost {
+    host: String,
+    address: SocketAddr,
+}
+
+impl Resolve for OneHost {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found: Result<Addrs, _> = if name.as_str() == self.host {
+            Ok(Box::new(std::iter::once(self.address)))
+        } else {
+            Err(NoSuchHost.into())
+        };
+        Box::pin(std::future::ready(found))
+    }
+}
+
 fn look_up(host: &str) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
     let hints = AddrInfoHints {
         socktype: SockType::Stream.into(),
@@ -150,7 +214,6 @@ fn look_up(host: &str) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>
 mod tests {
     use std::sync::Barrier;
 
-    use keyferry_crypto::vault::VaultCause;
     use uuid::Uuid;
 
     use super::*;
@@ -177,14 +240,18 @@ mod tests {
             Err(_) => VaultCause::ConnectionFailed,
             Ok(()) => panic!("{host} is somewhere"),
         };
-        let sent = http().client_for(host).unwrap().get(format!("https://{host}/")).send();
+        let sent = http()
+            .client_for(host, Route::Public)
+            .unwrap()
+            .get(format!("https://{host}/"))
+            .send();
         assert_eq!(of_transport(&sent.await.unwrap_err()), expected);
     }
 
     #[test]
     fn a_host_whose_override_changed_gets_another_client_and_no_other_host_does() {
         let http = http();
-        let client = |host| http.client_for(host).unwrap();
+        let client = |host| http.client_for(host, Route::Public).unwrap();
         let (acme, other) = (client("acme.vault.azure.net"), client("other.vault.azure.net"));
         for port in [1, 2] {
             let before = client("acme.vault.azure.net");
@@ -208,12 +275,37 @@ mod tests {
             let want = |_| {
                 threads.spawn(|| {
                     ready.wait();
-                    http.client_for("acme.vault.azure.net").unwrap()
+                    http.client_for("acme.vault.azure.net", Route::Public).unwrap()
                 })
             };
             let wanted: Vec<_> = (0..4).map(want).collect();
             wanted.into_iter().map(|client| client.join().unwrap()).collect()
         });
         assert!(clients.iter().all(|client| Arc::ptr_eq(client, &clients[0])));
+    }
+
+    #[test]
+    fn each_private_endpoint_has_a_client_of_its_own_that_overrides_do_not_concern() {
+        let (http, host) = (http(), "acme.vault.azure.net");
+        let at = |host, last| http.client_for(host, Route::Private([10, 1, 0, last].into())).unwrap();
+        let (public, first) = (http.client_for(host, Route::Public).unwrap(), at(host, 4));
+        assert!(!Arc::ptr_eq(&public, &first));
+        assert!(!Arc::ptr_eq(&first, &at(host, 5)), "another address");
+        assert!(!Arc::ptr_eq(&first, &at("other.vault.azure.net", 4)), "another vault");
+        http.overrides().set(host, ([127, 0, 0, 1], 1).into()).unwrap();
+        assert!(Arc::ptr_eq(&first, &at(host, 4)));
+    }
+
+    #[test]
+    fn where_the_way_is_closed_there_is_no_client() {
+        let refused = http().client_for("acme.vault.azure.net", Route::Closed);
+        assert_eq!(refused.unwrap_err(), VaultCause::PrivateEndpointClosed);
+    }
+
+    #[tokio::test]
+    async fn a_private_endpoints_client_knows_no_other_host() {
+        let client = http().client_for("acme.vault.azure.net", Route::Private([127, 0, 0, 1].into()));
+        let sent = client.unwrap().get("https://other.vault.azure.net/").send().await;
+        assert_eq!(of_transport(&sent.unwrap_err()), VaultCause::VaultNotFound);
     }
 }

@@ -6,16 +6,19 @@
 
 mod answer;
 pub mod arm;
+mod asking;
 mod clock;
 pub mod config;
 mod credential;
 mod errand;
+mod exchange;
 mod failure;
 mod http;
 mod jitter;
 mod key;
 mod overrides;
 pub mod probe;
+mod request;
 mod retry;
 mod throttle;
 mod token;
@@ -23,7 +26,7 @@ mod vault;
 mod wire;
 
 pub use arm::PrivateEndpoints;
-pub use config::{AzureConfig, ClientId, ClientSecret, ConfigError, CredentialConfig};
+pub use config::{AzureConfig, ClientId, ClientSecret, ConfigError, CredentialConfig, PrivateEndpointsConfig};
 pub use key::KeyDescription;
 pub use overrides::Overrides;
 pub use vault::AzureKeyVault;

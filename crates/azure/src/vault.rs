@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azure_core::{
-    http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport},
-    json::from_json,
-};
+use azure_core::{http::Transport, json::from_json};
 use azure_security_keyvault_keys::{
-    KeyClient, KeyClientOptions,
+    KeyClient,
     models::{KeyClientGetKeyOptions, KeyClientUnwrapKeyOptions, KeyClientWrapKeyOptions},
 };
 use base64_simd::URL_SAFE_NO_PAD;
@@ -16,39 +13,38 @@ use bytes::Bytes;
 use keyferry_crypto::{
     id::{DirectoryId, KekId, KeyRef, KeyVersion, VaultHost},
     secret::DataKey,
-    tenant::{TenantKeys, VersionPolicy},
+    tenant::{Route, TenantKeys, VersionPolicy},
     vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
 };
-use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::{
     answer::KeyAnswer,
+    asking::Way,
     config::{AzureConfig, ConfigError, Retries, Timeouts},
-    credential::{Audience, Credentials},
-    errand::{Errand, StandIn},
-    failure::{Asked, of_sdk},
+    credential::Credentials,
+    failure::Asked,
     http::Http,
     key::KeyDescription,
     overrides::Overrides,
-    retry::{Next, Tries},
     throttle::Throttles,
-    token::{Held, Tokens},
+    token::Tokens,
     wire::VaultWire,
 };
 
-/// Clients that are kept at most: one per vault and directory, some 30 KiB each with its connection.
+/// Clients that are kept at most: one per vault, directory and route, some 30 KiB each with its connection.
 const MAX_CLIENTS: u64 = 20_000;
 
 /// Customers' vaults, reached as one application.
 pub struct AzureKeyVault {
-    http: Arc<Http>,
-    transport: Transport,
-    tokens: Tokens,
-    clients: moka::sync::Cache<(DirectoryId, VaultHost), Arc<KeyClient>>,
-    throttles: Throttles,
-    timeouts: Timeouts,
-    retries: Retries,
+    pub(crate) http: Arc<Http>,
+    pub(crate) transport: Transport,
+    pub(crate) tokens: Tokens,
+    /// What was learnt of a vault by one way is not believed on another.
+    pub(crate) clients: moka::sync::Cache<Way, Arc<KeyClient>>,
+    pub(crate) throttles: Throttles,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retries: Retries,
 }
 
 impl AzureKeyVault {
@@ -84,14 +80,20 @@ impl AzureKeyVault {
         self.http.overrides()
     }
 
-    /// Describes a key at a version, or at its latest.
+    /// Describes a key at a version, or at its latest, by way of `route`.
     pub async fn describe(
         &self,
         directory: DirectoryId,
         key: &KeyRef,
         version: Option<&KeyVersion>,
+        route: Route,
     ) -> Result<KeyDescription, VaultError> {
-        let answer = self.ask(Asked::Get, directory, &key.vault, |client, method_options| async move {
+        let way = Way {
+            directory,
+            vault: key.vault.clone(),
+            route,
+        };
+        let answer = self.ask(Asked::Get, &way, |client, method_options| async move {
             let options = KeyClientGetKeyOptions {
                 key_version: version.map(|version| version.as_str().to_owned()),
                 method_options,
@@ -100,75 +102,6 @@ impl AzureKeyVault {
         });
         let described = from_json(answer.await?).map_err(|_| VaultCause::AnswerInvalid)?;
         KeyDescription::of(key, version, described)
-    }
-
-    /// Does one operation, with as many tries as it is given, in the time that it is given. Its answer.
-    #[tracing::instrument(level = "debug", skip_all, fields(%vault, ?asked))]
-    async fn ask<F: Future<Output = azure_core::Result<()>> + Send>(
-        &self,
-        asked: Asked,
-        directory: DirectoryId,
-        vault: &VaultHost,
-        operation: impl Fn(Arc<KeyClient>, ClientMethodOptions<'static>) -> F + Send + Sync,
-    ) -> Result<Bytes, VaultError> {
-        let audience = Audience::of(directory, vault);
-        let deadline = Instant::now() + self.timeouts.total;
-        let mut tries = Tries::new(self.retries, deadline);
-        loop {
-            let (token, error) = match self.token(audience, vault, deadline).await {
-                Ok(token) => {
-                    let errand = Errand::new(Arc::clone(&token));
-                    let done = operation(self.client(directory, vault)?, errand.options());
-                    let error = match timeout_at(deadline, done).await {
-                        Ok(Ok(())) => return errand.answer().ok_or_else(|| VaultCause::AnswerInvalid.into()),
-                        Ok(Err(error)) => of_sdk(asked, directory, &error),
-                        Err(_) => VaultCause::Timeout.into(),
-                    };
-                    self.throttles.note(vault, &error, Instant::now());
-                    (Some(token), error)
-                }
-                Err(error) => (None, error),
-            };
-            let is_replaced = || token.is_some_and(|token| self.tokens.discard(audience, &token));
-            let now = Instant::now();
-            let next = match tries.after(&error, now) {
-                Next::AnotherToken if !is_replaced() => tries.with_same_token(&error, now),
-                next => next,
-            };
-            match next {
-                Next::Again(pause) => {
-                    tracing::debug!(cause = ?error.cause(), ?pause, "trying again");
-                    tokio::time::sleep(pause).await;
-                }
-                // With the token goes what the client has learnt of the vault's challenge.
-                Next::AnotherToken => self.clients.invalidate(&(directory, vault.clone())),
-                Next::GiveUp => return Err(error),
-            }
-        }
-    }
-
-    /// A token for a vault that has not asked to be left alone.
-    async fn token(&self, audience: Audience, vault: &VaultHost, deadline: Instant) -> Result<Arc<Held>, VaultError> {
-        self.throttles.admit(vault, Instant::now())?;
-        let token = timeout_at(deadline, self.tokens.get(audience)).await;
-        token.unwrap_or_else(|_| Err(VaultCause::EntraUnavailable.into()))
-    }
-
-    fn client(&self, directory: DirectoryId, vault: &VaultHost) -> Result<Arc<KeyClient>, VaultError> {
-        let made = self.clients.try_get_with((directory, vault.clone()), || {
-            let credential = StandIn(Audience::of(directory, vault));
-            let options = KeyClientOptions {
-                client_options: ClientOptions {
-                    retry: RetryOptions::none(),
-                    transport: Some(self.transport.clone()),
-                    ..ClientOptions::default()
-                },
-                verify_challenge_resource: Some(true),
-                ..KeyClientOptions::default()
-            };
-            KeyClient::new(&format!("https://{vault}"), Arc::new(credential), Some(options)).map(Arc::new)
-        });
-        made.map_err(|_| VaultCause::RequestRejected.into())
     }
 }
 
@@ -186,8 +119,8 @@ impl KeyVault for AzureKeyVault {
             VersionPolicy::FollowLatest => None,
             VersionPolicy::Pinned(version) => Some(version),
         };
-        let body = parameters(data_key.expose());
-        let answer = self.ask(Asked::Wrap, tenant.directory, &key.vault, |client, method_options| {
+        let (way, body) = (way_to(&key.vault, tenant), parameters(data_key.expose()));
+        let answer = self.ask(Asked::Wrap, &way, |client, method_options| {
             let (body, name) = (body.clone(), key.name.as_str());
             async move {
                 let options = KeyClientWrapKeyOptions {
@@ -212,8 +145,8 @@ impl KeyVault for AzureKeyVault {
 
     async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
         let KekId { key, version } = &wrapped.kek;
-        let body = parameters(&wrapped.bytes);
-        let answer = self.ask(Asked::Unwrap, tenant.directory, &key.vault, |client, method_options| {
+        let (way, body) = (way_to(&key.vault, tenant), parameters(&wrapped.bytes));
+        let answer = self.ask(Asked::Unwrap, &way, |client, method_options| {
             let (body, name) = (body.clone(), key.name.as_str());
             async move {
                 let options = KeyClientUnwrapKeyOptions { method_options };
@@ -229,6 +162,16 @@ impl KeyVault for AzureKeyVault {
         // Something else than a data key was wrapped under the customer's key, by somebody who can wrap there.
         let bytes = std::mem::take(&mut *answer.bytes()?);
         DataKey::from_unwrapped(bytes).ok_or_else(|| VaultCause::WrappedKeyInvalid.into())
+    }
+}
+
+/// The tenant's way to one of its vaults. Its route is the one to the current key's vault, and concerns no other.
+fn way_to(vault: &VaultHost, tenant: &TenantKeys) -> Way {
+    let is_current = *vault == tenant.current.vault;
+    Way {
+        directory: tenant.directory,
+        vault: vault.clone(),
+        route: if is_current { tenant.route } else { Route::Public },
     }
 }
 

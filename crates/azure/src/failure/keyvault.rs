@@ -22,6 +22,8 @@ pub(crate) enum Asked {
     Unwrap,
     /// To describe a key.
     Get,
+    /// Whatever else onboarding asks.
+    Probe,
 }
 
 /// What an answer that is no success means to one who asked with a token of `directory`. Bodies may be empty (Managed
@@ -59,13 +61,25 @@ fn cause(asked: Asked, status: u16, error: &Said<'_>) -> VaultCause {
     }
 }
 
+/// What an answer to one who showed no token means, if it is not the challenge that was asked for.
+pub(crate) fn of_key_vault_openly(status: u16, headers: &Headers, body: &[u8]) -> VaultError {
+    let body: Body<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let error = body.error.unwrap_or_default();
+    let said = evidence(status, error.telling_code(), headers);
+    VaultError::new(
+        cause(Asked::Probe, status, &error),
+        retry_after(headers, clock::now()),
+        said,
+    )
+}
+
 /// Our requests are well formed, and the wrapped bytes are the one thing in them that comes from outside; so what Key
 /// Vault finds bad in an unwrap is those. Seen is "Error occurred while decoding OAEP padding."; what it says of a length
 /// that is not the modulus' is not known [B], and is treated alike.
 fn bad_request(asked: Asked, error: &Said<'_>) -> VaultCause {
     match (asked, error.code()) {
         (Asked::Unwrap, Some("BadParameter")) => VaultCause::WrappedKeyInvalid,
-        (Asked::Wrap | Asked::Unwrap | Asked::Get, _) => VaultCause::RequestRejected,
+        (Asked::Wrap | Asked::Unwrap | Asked::Get | Asked::Probe, _) => VaultCause::RequestRejected,
     }
 }
 

@@ -88,6 +88,21 @@ impl Slot {
         }
     }
 
+    /// The request that is under way, if there is one.
+    pub(super) fn under_way(&self) -> Option<Flight> {
+        self.affairs().under_way()
+    }
+
+    /// Joins the request that is under way, or starts the one that `ask` makes, whatever has come in before.
+    pub(super) fn refetch<F>(&self, ask: impl FnOnce() -> F) -> Flight
+    where
+        F: Future<Output = Result<Arc<Held>, VaultError>> + Send + 'static,
+    {
+        let mut affairs = self.affairs();
+        let under_way = affairs.under_way();
+        under_way.unwrap_or_else(|| affairs.start(ask()))
+    }
+
     /// Starts a request for the next token, unless one is under way, has just ended, or failed too short a while ago.
     pub(super) fn renew<F>(&self, now: Instant, ask: impl FnOnce() -> F)
     where

@@ -81,7 +81,7 @@ fn audience() -> Audience {
     Audience {
         directory: DirectoryId(Uuid::from_u128(1)),
         cloud: Cloud::Public,
-        kind: VaultKind::KeyVault,
+        service: Service::Vaults(VaultKind::KeyVault),
     }
 }
 

@@ -3,6 +3,7 @@
 use keyferry_azure::AzureKeyVault;
 use keyferry_crypto::{
     id::DirectoryId,
+    tenant::Route,
     vault::{KeyVault, VaultCause},
 };
 use keyferry_emulator::{Operation, Order};
@@ -144,7 +145,10 @@ async fn a_key_is_described() {
     let world = World::new().await;
     let (vault, tenant) = (world.vault(), tenant(VAULT));
     let directory = DirectoryId(world::DIRECTORY);
-    let latest = vault.describe(directory, &tenant.current, None).await.unwrap();
+    let latest = vault
+        .describe(directory, &tenant.current, None, Route::Public)
+        .await
+        .unwrap();
     assert_eq!(
         (latest.rsa_bits, latest.is_enabled, latest.is_in_hsm),
         (Some(2048), true, false)
@@ -153,11 +157,14 @@ async fn a_key_is_described() {
     assert_eq!(latest.recovery_level.as_deref(), Some("Recoverable+Purgeable"));
     world.import(VAULT);
     world.set_key(Some(false), None, Some(2_000_000_000));
-    let newer = vault.describe(directory, &tenant.current, None).await.unwrap();
+    let newer = vault
+        .describe(directory, &tenant.current, None, Route::Public)
+        .await
+        .unwrap();
     assert!(!newer.is_enabled && newer.kek != latest.kek);
     assert_eq!(newer.expires.unwrap().unix_timestamp(), 2_000_000_000);
     let named = vault
-        .describe(directory, &tenant.current, Some(&latest.kek.version))
+        .describe(directory, &tenant.current, Some(&latest.kek.version), Route::Public)
         .await
         .unwrap();
     assert_eq!(named, latest);
@@ -165,6 +172,9 @@ async fn a_key_is_described() {
         host: VAULT.into(),
         name: KEY.into(),
     });
-    let gone = vault.describe(directory, &tenant.current, None).await.unwrap_err();
+    let gone = vault
+        .describe(directory, &tenant.current, None, Route::Public)
+        .await
+        .unwrap_err();
     assert_eq!(gone.cause(), VaultCause::KeyNotFound);
 }
