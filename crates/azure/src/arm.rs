@@ -1,18 +1,33 @@
 //! The resource manager: private endpoints in our own subscription, on typed calls of our own.
 
+mod endpoint;
+mod error;
+mod manage;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use keyferry_crypto::{
-    id::VaultResource,
+    id::{Cloud, VaultResource},
     vault::{Evidence, VaultError},
 };
+use reqwest::Method;
 
-use crate::{config::AzureConfig, vault::AzureKeyVault};
+use self::endpoint::{is_named, is_same, read, wanted};
+pub(crate) use self::error::About;
+use crate::{
+    config::{AzureConfig, PrivateEndpointsConfig},
+    credential::Audience,
+    exchange::Answer,
+    request::Request,
+    vault::AzureKeyVault,
+};
 
 /// Our private endpoints, as configured in `[azure.private_endpoints]`.
 #[derive(Debug)]
 pub struct PrivateEndpoints {
-    _vault: Arc<AzureKeyVault>,
+    vault: Arc<AzureKeyVault>,
+    own: PrivateEndpointsConfig,
+    cloud: Cloud,
 }
 
 /// A private endpoint, as the resource manager tells it.
@@ -75,7 +90,7 @@ pub struct ArmError {
 pub enum ArmCause {
     /// No token could be had.
     Token(VaultError),
-    /// We are not allowed to (403 `AuthorizationFailed`).
+    /// We are not allowed to (403 `AuthorizationFailed`, `LinkedAuthorizationFailed`).
     Forbidden,
     /// There is no such vault, as far as the resource manager tells us: a mistake in its resource id, or it is gone.
     TargetNotFound,
@@ -87,7 +102,7 @@ pub enum ArmCause {
     Misconfigured,
     /// Asked too often (429).
     Throttled,
-    /// It fails, hangs, cannot be reached or cannot be read.
+    /// It fails, hangs, cannot be reached, cannot be read, or is busy with the same resource.
     Unavailable,
     /// It calls our request wrong, with a code that we do not know.
     Rejected,
@@ -97,35 +112,104 @@ impl PrivateEndpoints {
     /// Our endpoints; `None` if none are configured.
     #[must_use]
     pub fn new(config: &AzureConfig, vault: &Arc<AzureKeyVault>) -> Option<Self> {
-        let _ = config;
         Some(Self {
-            _vault: Arc::clone(vault),
+            vault: Arc::clone(vault),
+            own: config.private_endpoints.clone()?,
+            cloud: config.cloud,
         })
+    }
+
+    /// The cloud that our endpoints are in. They lead to vaults of that cloud and of no other.
+    #[must_use]
+    pub fn cloud(&self) -> Cloud {
+        self.cloud
     }
 
     /// The resource id that an endpoint of that name has: what the customer sees beside the pending connection.
     #[must_use]
     pub fn resource_id(&self, name: &str) -> String {
-        let _ = name;
-        todo!()
+        let PrivateEndpointsConfig {
+            subscription,
+            resource_group,
+            ..
+        } = &self.own;
+        format!(
+            "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/Microsoft.Network/privateEndpoints/{name}"
+        )
     }
 
-    /// Asks for an endpoint to a vault, showing `message` (at most 140 characters) to its owner. Asking again for the same changes
-    /// nothing. It may not be made yet when this returns: ask with [`get`](Self::get).
+    /// Asks for an endpoint to a vault, showing `message` (at most 140 characters; the rest is left out) to its owner. Asking
+    /// again for the same changes nothing. It may not be made yet when this returns: ask with [`get`](Self::get).
     pub async fn create(&self, name: &str, target: &VaultResource, message: &str) -> Result<EndpointStatus, ArmError> {
-        let _ = (name, target, message);
-        todo!()
+        let request = self
+            .request(Method::PUT, name)?
+            .body(wanted(&self.own, name, target, message));
+        let made = self.manage(About::Endpoint(Some(target)), &request, |answer| match answer.status {
+            200 | 201 => Some(self.read(name, answer).filter(|made| is_same(&made.target, target))),
+            _ => None,
+        });
+        made.await?.ok_or_else(unreadable)
     }
 
     /// An endpoint, if it is there.
     pub async fn get(&self, name: &str) -> Result<Option<EndpointStatus>, ArmError> {
-        let _ = name;
-        todo!()
+        let request = self.request(Method::GET, name)?;
+        let found = self.manage(About::Endpoint(None), &request, |answer| match answer.status {
+            200 => Some(self.read(name, answer).map(Some)),
+            404 if error::is_missing(answer) => Some(Some(None)),
+            _ => None,
+        });
+        found.await?.ok_or_else(unreadable)
     }
 
     /// Removes an endpoint. One that is not there is removed already; whether it is gone, [`get`](Self::get) tells.
     pub async fn delete(&self, name: &str) -> Result<(), ArmError> {
-        let _ = name;
-        todo!()
+        let request = self.request(Method::DELETE, name)?;
+        let removed = self.manage(About::Endpoint(None), &request, |answer| {
+            let is_gone = matches!(answer.status, 200 | 202 | 204) || error::is_missing(answer);
+            is_gone.then_some(())
+        });
+        removed.await
+    }
+
+    /// A request about an endpoint. A name that cannot be one is not sent.
+    fn request(&self, method: Method, name: &str) -> Result<Request, ArmError> {
+        if !is_named(name) {
+            return Err(ArmError::from(ArmCause::Rejected));
+        }
+        let id = self.resource_id(name);
+        Ok(Request::new(method, id.split('/').skip(1)).query(API_VERSION))
+    }
+
+    async fn manage<T: Send>(
+        &self,
+        about: About<'_>,
+        request: &Request,
+        judge: impl Fn(&Answer) -> Option<T> + Send + Sync,
+    ) -> Result<T, ArmError> {
+        let audience = Audience::management(self.own.directory, self.cloud);
+        self.vault.manage(audience, about, request, judge).await
+    }
+
+    fn read(&self, name: &str, answer: &Answer) -> Option<EndpointStatus> {
+        read(&self.resource_id(name), name, self.cloud, answer)
     }
 }
+
+fn unreadable() -> ArmError {
+    ArmCause::Unavailable.into()
+}
+
+impl From<ArmCause> for ArmError {
+    /// A cause that came without an answer.
+    fn from(cause: ArmCause) -> Self {
+        Self {
+            cause,
+            retry_after: None,
+            evidence: Evidence::default(),
+        }
+    }
+}
+
+/// The version of the network's protocol that is spoken.
+const API_VERSION: (&str, &str) = ("api-version", "2024-05-01");

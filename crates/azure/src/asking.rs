@@ -75,6 +75,25 @@ impl AzureKeyVault {
         self.ask_vault(way, attempt).await
     }
 
+    /// Sends one request to a vault without a token. Its answer, whatever it is: judged by `judge`.
+    #[tracing::instrument(level = "debug", skip_all, fields(%vault, asked = ?Asked::Probe))]
+    pub(crate) async fn ask_stranger<T: Send>(
+        &self,
+        vault: &VaultHost,
+        route: Route,
+        request: &Request,
+        judge: impl Fn(&Answer) -> Result<T, VaultError> + Send + Sync,
+    ) -> Result<T, VaultError> {
+        let judge = &judge;
+        let attempt = || async move {
+            self.throttles.admit(vault, Instant::now())?;
+            let client = self.http.client_for(vault.as_str(), route)?;
+            let answer = exchange(request.to(&client, vault.as_str())?).await?;
+            self.note(vault, judge(&answer))
+        };
+        self.ask_openly(VaultCause::Timeout, attempt).await
+    }
+
     /// Asks a vault that is not to be left alone, by a way that is not closed: if it is, nobody is asked for a token either.
     async fn ask_vault<T, F: Future<Output = Result<T, VaultError>> + Send>(
         &self,
@@ -136,9 +155,10 @@ impl AzureKeyVault {
         }
     }
 
-    /// Tries what wants no token.
+    /// Tries what wants no token. When the time is up, that is `late`.
     pub(crate) async fn ask_openly<T, F: Future<Output = Result<T, VaultError>> + Send>(
         &self,
+        late: VaultCause,
         attempt: impl Fn() -> F + Send + Sync,
     ) -> Result<T, VaultError> {
         let deadline = Instant::now() + self.timeouts.total;
@@ -147,7 +167,7 @@ impl AzureKeyVault {
             let error = match timeout_at(deadline, attempt()).await {
                 Ok(Ok(done)) => return Ok(done),
                 Ok(Err(error)) => error,
-                Err(_) => VaultCause::Timeout.into(),
+                Err(_) => late.into(),
             };
             match tries.after(&error, Instant::now()) {
                 Next::Again(pause) => again(&error, pause).await,

@@ -92,12 +92,17 @@ pub(crate) fn management_host(cloud: Cloud) -> &'static str {
 }
 
 /// The host of a cloud's Entra.
-pub(crate) fn authority(cloud: Cloud) -> &'static str {
+pub(crate) fn login_host(cloud: Cloud) -> &'static str {
     match cloud {
-        Cloud::Public => "https://login.microsoftonline.com",
-        Cloud::China => "https://login.chinacloudapi.cn",
-        Cloud::UsGovernment => "https://login.microsoftonline.us",
+        Cloud::Public => "login.microsoftonline.com",
+        Cloud::China => "login.chinacloudapi.cn",
+        Cloud::UsGovernment => "login.microsoftonline.us",
     }
+}
+
+/// A cloud's Entra.
+pub(crate) fn authority(cloud: Cloud) -> String {
+    format!("https://{}", login_host(cloud))
 }
 
 /// The application's registrations, one per cloud.
@@ -169,7 +174,7 @@ impl Credentials {
 
     fn options(&self, cloud: Cloud) -> ClientOptions {
         let mut custom = CustomConfiguration::default();
-        authority(cloud).clone_into(&mut custom.authority_host);
+        custom.authority_host = authority(cloud);
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(EntraWire::transport(&self.http)),

@@ -101,6 +101,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::credential::Service;
 
     #[tokio::test]
     async fn no_token_leaves_for_another_audience_than_the_vaults_own() {

@@ -1,16 +1,18 @@
 //! What onboarding asks of a directory and a vault besides wrapping and unwrapping. Each question tells two cases apart that look
 //! alike to whoever only wraps and unwraps; `docs/azure.md` says which.
 
+mod challenge;
+mod directory;
+mod excess;
+mod network;
+mod principal;
+mod properties;
+mod rotation;
+
 use std::net::IpAddr;
 
-use keyferry_crypto::{
-    id::{Cloud, DirectoryId, KeyRef, VaultHost, VaultResource},
-    tenant::Route,
-    vault::{Evidence, VaultError},
-};
+use keyferry_crypto::{id::DirectoryId, vault::Evidence};
 use uuid::Uuid;
-
-use crate::{arm::ArmError, vault::AzureKeyVault};
 
 /// Who we are in a customer's directory, as a fresh token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct NetworkInfo {
     pub is_private_link: bool,
     /// The address it came from.
     pub address: Option<IpAddr>,
+    /// The resource id of the private endpoint that it took, if the vault names it.
+    pub endpoint: Option<String>,
     /// The answer that said so.
     pub evidence: Evidence,
 }
@@ -44,8 +48,10 @@ pub struct NetworkInfo {
 /// A key's rotation policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RotationPolicy {
-    /// After which time a new version is made (ISO 8601, `P18M`); none if rotation is not automatic.
+    /// How long after a version's making the next one is made (ISO 8601, `P18M`).
     pub rotates_after: Option<String>,
+    /// How long before a version's expiry the next one is made. Without either, rotation is not automatic.
+    pub rotates_before_expiry: Option<String>,
     /// For how long a new version is valid.
     pub expires_after: Option<String>,
 }
@@ -90,56 +96,18 @@ pub struct VaultProperties {
     pub location: String,
 }
 
-impl AzureKeyVault {
-    /// Whether there is such a directory in that cloud.
-    pub async fn directory_exists(&self, cloud: Cloud, directory: DirectoryId) -> Result<bool, VaultError> {
-        let _ = (cloud, directory);
-        todo!()
-    }
-
-    /// Asks for a fresh token, past everything that is kept, and reads who we are from it.
-    pub async fn principal(&self, cloud: Cloud, directory: DirectoryId) -> Result<PrincipalFacts, VaultError> {
-        let _ = (cloud, directory);
-        todo!()
-    }
-
-    /// Asks a vault without a token which directory it trusts.
-    pub async fn challenge(&self, vault: &VaultHost, route: Route) -> Result<Challenge, VaultError> {
-        let _ = (vault, route);
-        todo!()
-    }
-
-    /// Asks a vault how our request came to it.
-    pub async fn network(&self, vault: &VaultHost, route: Route) -> Result<NetworkInfo, VaultError> {
-        let _ = (vault, route);
-        todo!()
-    }
-
-    /// Reads a key's rotation policy. Of the roles that are asked for, only Reader may.
-    pub async fn rotation_policy(
-        &self,
-        directory: DirectoryId,
-        key: &KeyRef,
-        route: Route,
-    ) -> Result<RotationPolicy, VaultError> {
-        let _ = (directory, key, route);
-        todo!()
-    }
-
-    /// Tries what we do not need, in ways that change nothing even where they are allowed.
-    pub async fn excess(&self, directory: DirectoryId, key: &KeyRef, route: Route) -> Result<Vec<Power>, VaultError> {
-        let _ = (directory, key, route);
-        todo!()
-    }
-
-    /// Asks the resource manager how a vault is set up. Our roles do not promise that we may: `Forbidden` is no fault.
-    pub async fn vault_properties(
-        &self,
-        cloud: Cloud,
-        directory: DirectoryId,
-        resource: &VaultResource,
-    ) -> Result<VaultProperties, ArmError> {
-        let _ = (cloud, directory, resource);
-        todo!()
-    }
+impl Power {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Sign,
+        Self::UpdateKey,
+        Self::CreateKey,
+        Self::DeleteKey,
+        Self::PurgeKey,
+        Self::BackupKey,
+        Self::ListSecrets,
+    ];
 }
+
+/// The version of Key Vault's protocol that is spoken: the SDK's.
+const API_VERSION: (&str, &str) = ("api-version", "2025-07-01");

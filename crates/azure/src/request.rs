@@ -25,8 +25,8 @@ impl Request {
     }
 
     /// With one more part of the query.
-    pub(crate) fn query(mut self, name: &'static str, value: &'static str) -> Self {
-        self.query.push((name, value));
+    pub(crate) fn query(mut self, part: (&'static str, &'static str)) -> Self {
+        self.query.push(part);
         self
     }
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn url(segments: &[&str]) -> String {
-        let request = Request::new(Method::GET, segments.iter().copied()).query("api-version", "2025-07-01");
+        let request = Request::new(Method::GET, segments.iter().copied()).query(("api-version", "2025-07-01"));
         request.url("acme.vault.azure.net").unwrap().into()
     }
 

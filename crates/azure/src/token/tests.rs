@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use super::*;
-use crate::{clock, retry::MAX_RETRY_AFTER};
+use crate::{clock, credential::Service, retry::MAX_RETRY_AFTER};
 
 /// A directory that counts, waits to be let, and fails when told to.
 #[derive(Debug)]
@@ -343,4 +343,55 @@ fn a_failure_is_told_once_as_loud_as_whose_move_it_is() {
     slot.succeed(Held::new(AccessToken::new(Secret::new("token"), clock::now()), HOUR));
     let (_, news) = slot.fail(VaultCause::AppSecretExpired.into(), &Retries::default(), now);
     assert_eq!(loudness(VaultCause::AppSecretExpired, news), Level::ERROR);
+}
+
+#[tokio::test]
+async fn a_fresh_token_is_asked_for_whatever_is_held_and_everyone_has_it_from_then_on() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    assert_eq!(token(&tokens).await, "token 1");
+    assert_eq!(tokens.fresh(audience()).await.unwrap().expose(), "token 2");
+    assert_eq!(token(&tokens).await, "token 2");
+    assert_eq!(script.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_token_ends_a_failure_that_is_still_remembered() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    script.fail(VaultCause::ConsentMissing);
+    assert_eq!(failure(&tokens).await.cause(), VaultCause::ConsentMissing);
+    script.recover();
+    assert_eq!(failure(&tokens).await.cause(), VaultCause::ConsentMissing, "remembered");
+    tokens.fresh(audience()).await.unwrap();
+    assert_eq!(token(&tokens).await, "token 2");
+}
+
+#[tokio::test]
+async fn a_refused_fresh_token_ends_the_one_that_is_held() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    token(&tokens).await;
+    script.fail(VaultCause::ConsentMissing);
+    let refused = tokens.fresh(audience()).await.unwrap_err();
+    assert_eq!(refused.cause(), VaultCause::ConsentMissing);
+    assert_eq!(failure(&tokens).await.cause(), VaultCause::ConsentMissing);
+}
+
+#[tokio::test]
+async fn a_request_that_began_before_is_not_the_fresh_one() {
+    let script = Script::new(HOUR);
+    let tokens = script.tokens(HOUR);
+    let early = tokio::spawn({
+        let tokens = tokens.clone();
+        async move { token(&tokens).await }
+    });
+    script.arrived.notified().await;
+    let fresh = tokio::spawn({
+        let tokens = tokens.clone();
+        async move { tokens.fresh(audience()).await.unwrap().expose().to_owned() }
+    });
+    script.gate.add_permits(2);
+    assert_eq!(early.await.unwrap(), "token 1");
+    assert_eq!(fresh.await.unwrap(), "token 2");
 }

@@ -1,56 +1,12 @@
 //! Connections: kept, shared, and given up for the hosts that moved, and for those alone.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
-
 use keyferry_azure::AzureKeyVault;
 use keyferry_crypto::vault::{KeyVault, VaultCause};
-use tokio::{
-    io::{copy, copy_bidirectional, sink},
-    net::{TcpListener, TcpStream},
+
+use crate::{
+    way::Way,
+    world::{self, VAULT, World, data_key, tenant},
 };
-
-use crate::world::{self, VAULT, World, data_key, tenant};
-
-/// A way to the emulator, or to nowhere, that counts who takes it.
-struct Way {
-    address: SocketAddr,
-    taken: Arc<AtomicUsize>,
-}
-
-impl Way {
-    /// Leads to `end`; without one, connections are taken and nothing is said on them.
-    async fn to(end: Option<SocketAddr>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let taken = Arc::new(AtomicUsize::new(0));
-        tokio::spawn({
-            let taken = Arc::clone(&taken);
-            async move {
-                while let Ok((mut near, _)) = listener.accept().await {
-                    taken.fetch_add(1, Ordering::SeqCst);
-                    tokio::spawn(async move {
-                        let Some(end) = end else {
-                            return drop(copy(&mut near, &mut sink()).await);
-                        };
-                        let mut far = TcpStream::connect(end).await.unwrap();
-                        drop(copy_bidirectional(&mut near, &mut far).await);
-                    });
-                }
-            }
-        });
-        Self { address, taken }
-    }
-
-    fn taken(&self) -> usize {
-        self.taken.load(Ordering::SeqCst)
-    }
-}
 
 #[tokio::test]
 async fn an_override_that_changes_costs_no_other_host_its_connection() {

@@ -112,7 +112,7 @@ impl World {
     }
 
     pub(crate) fn fault(&self, operation: Operation, fault: Fault, times: Option<u64>) {
-        let host = if operation == Operation::Token { ENTRA } else { VAULT };
+        let host = host_of(operation);
         self.order(Order::Fault {
             fault: FaultOrder {
                 times,
@@ -134,8 +134,7 @@ impl World {
     }
 
     pub(crate) fn count(&self, operation: Operation) -> u64 {
-        let host = if operation == Operation::Token { ENTRA } else { VAULT };
-        self.emulator.count(host, operation)
+        self.emulator.count(host_of(operation), operation)
     }
 
     /// A configuration that finds the emulator where Azure would be, and pauses for no longer than it must between tries.
@@ -175,6 +174,14 @@ impl World {
             config.timeouts.per_try = Duration::from_secs(2);
         }
         AzureKeyVault::new(&config).unwrap()
+    }
+}
+
+/// Who is asked for it.
+fn host_of(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Token | Operation::Discovery => ENTRA,
+        _ => VAULT,
     }
 }
 
