@@ -49,7 +49,8 @@ pub use crate::{
     order::{Order, OrderError},
     rsa::{RsaError, RsaKey},
     world::{
-        Application, Assignment, Certificate, FederatedIssuer, Network, Role, Scope, Secret, TokenTimes, VaultOptions,
+        Application, Assignment, Certificate, Decision, FederatedIssuer, Network, Role, Scope, Secret, TokenTimes,
+        VaultOptions,
     },
 };
 

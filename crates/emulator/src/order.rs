@@ -12,8 +12,9 @@ use crate::{
     rsa::RsaKey,
     state::State,
     world::{
-        Application, Assignment, Directory, KeyBundle, KeyVersion, Network, Principal, SigningKey, TokenTimes, Vault,
-        VaultOptions, World, key::is_key_name,
+        Application, Assignment, Decision, Directory, KeyBundle, KeyVersion, Network, Pace, Principal, Propagation,
+        SigningKey, Subscription, TokenTimes, Vault, VaultOptions, World, endpoint::Undecided, key::is_key_name,
+        resources::subnet_id,
     },
 };
 
@@ -87,6 +88,48 @@ pub enum Order {
     Assign { host: String, assignment: Assignment },
     /// Removes a role assignment.
     Unassign { host: String, assignment: Assignment },
+    /// Sets how long consent and roles take that people give on the consent page and in the portal.
+    SetPropagation {
+        #[serde(default)]
+        consent_seconds: u32,
+        #[serde(default)]
+        role_seconds: u32,
+    },
+    /// Ends all waiting: every consent and every change of roles is known from now on.
+    EndPropagation,
+    /// Makes a subscription that a directory owns, unless it is there.
+    CreateSubscription { subscription: Uuid, directory: Uuid },
+    /// Makes a virtual network with a subnet for private endpoints. Answers the subnet's resource id.
+    CreateNetwork {
+        subscription: Uuid,
+        resource_group: String,
+        virtual_network: String,
+        subnet: String,
+        location: String,
+    },
+    /// Makes a principal Network Contributor of a resource group, or no more.
+    SetNetworkContributor {
+        subscription: Uuid,
+        resource_group: String,
+        principal: Uuid,
+        holds: bool,
+    },
+    /// Sets how many polls find the making or deleting of a private endpoint unfinished, and whether it fails in the end.
+    SetPace {
+        polls: u32,
+        #[serde(default)]
+        fails: bool,
+    },
+    /// Has Key Vault Reader, and what else has `vaults/*/read`, read the vault itself, or not.
+    SetReaderReadsVaults { reads: bool },
+    /// Approves, rejects or removes a vault's private endpoint connection, by its name or by the endpoint's.
+    DecideConnection {
+        host: String,
+        connection: String,
+        decision: Decision,
+        #[serde(default)]
+        description: String,
+    },
     /// Makes a key, or a new version of one. Answers its `kid`.
     CreateKey { host: String, name: String, bits: u32 },
     /// The same from a PKCS#8 private key in base64url, which is quicker than making one.
@@ -132,6 +175,9 @@ pub enum OrderError {
     /// It names a key as none can be named.
     #[error("a key's name is 1 to 127 letters, digits and hyphens")]
     Name,
+    /// It approves what was rejected.
+    #[error("what was rejected does not come back: delete the private endpoint and make another")]
+    Rejected,
     /// It is a fault that no request can meet.
     #[error("no request can meet this fault: {0}")]
     NeverMet(&'static str),
@@ -195,6 +241,69 @@ pub(crate) fn carry_out(state: &State, order: Order) -> Result<Value, OrderError
     }
 }
 
+/// Carries out what concerns the resource manager.
+fn resources(world: &mut World, order: Order) -> Result<Value, OrderError> {
+    match order {
+        Order::CreateSubscription {
+            subscription,
+            directory,
+        } => {
+            let made = Subscription {
+                directory,
+                groups: BTreeMap::new(),
+            };
+            world.resources.subscriptions.entry(subscription).or_insert(made);
+        }
+        Order::CreateNetwork {
+            subscription,
+            resource_group,
+            virtual_network,
+            subnet,
+            location,
+        } => {
+            let id = subnet_id(subscription, &resource_group, &virtual_network, &subnet);
+            let group = self::subscription(world, subscription)?.group(&resource_group);
+            group.subnets.insert(id.to_ascii_lowercase(), location);
+            return Ok(json!({"subnet": id}));
+        }
+        Order::SetNetworkContributor {
+            subscription,
+            resource_group,
+            principal,
+            holds,
+        } => {
+            let group = self::subscription(world, subscription)?.group(&resource_group);
+            if holds {
+                group.network_contributors.insert(principal);
+            } else {
+                group.network_contributors.remove(&principal);
+            }
+        }
+        Order::SetPace { polls, fails } => world.resources.pace = Pace { polls, fails },
+        Order::SetReaderReadsVaults { reads } => world.resources.reader_reads_vaults = reads,
+        Order::DecideConnection {
+            host,
+            connection,
+            decision,
+            description,
+        } => {
+            let host = find(world, &host)?.host.clone();
+            let decided = world.decide(&host, &connection, decision, &description);
+            decided.map_err(|undecided| match undecided {
+                Undecided::Missing => OrderError::Missing("connection"),
+                Undecided::Final => OrderError::Rejected,
+            })?;
+        }
+        order => return vault(world, order),
+    }
+    Ok(Value::Null)
+}
+
+fn subscription(world: &mut World, id: Uuid) -> Result<&mut Subscription, OrderError> {
+    let found = world.resources.subscriptions.get_mut(&id);
+    found.ok_or(OrderError::Missing("subscription"))
+}
+
 fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
     state.change(|world| {
         match order {
@@ -256,7 +365,17 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
                 let vault = Vault::new(&host, directory, options);
                 world.vaults.entry(host).or_insert(vault);
             }
-            order => return vault(world, order),
+            Order::SetPropagation {
+                consent_seconds,
+                role_seconds,
+            } => {
+                world.propagation = Propagation {
+                    consent_seconds,
+                    role_seconds,
+                };
+            }
+            Order::EndPropagation => world.end_propagation(),
+            order => return resources(world, order),
         }
         Ok(Value::Null)
     })
@@ -268,6 +387,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         Order::PurgeVault { host } => {
             let host = host.to_ascii_lowercase();
             world.vaults.remove(&host).ok_or(OrderError::Missing("vault"))?;
+            world.disconnect(&host);
         }
         Order::MoveVault { host, directory } => find(world, &host)?.directory = directory,
         Order::SetNetwork { host, network } => find(world, &host)?.options.network = network,
@@ -296,7 +416,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
             version.exp = exp.or(version.exp);
             version.key_ops = key_ops.unwrap_or_else(|| version.key_ops.clone());
         }
-        // Carried out before the world was locked.
+        // Carried out before.
         Order::CreateDirectory { .. }
         | Order::RegisterApplication { .. }
         | Order::Consent { .. }
@@ -307,6 +427,12 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         | Order::SetSecretsExpired { .. }
         | Order::RotateSigningKey { .. }
         | Order::CreateVault { .. }
+        | Order::CreateSubscription { .. }
+        | Order::CreateNetwork { .. }
+        | Order::SetNetworkContributor { .. }
+        | Order::SetPace { .. }
+        | Order::SetReaderReadsVaults { .. }
+        | Order::DecideConnection { .. }
         | Order::CreateKey { .. }
         | Order::ImportKey { .. }
         | Order::BeginWindow { .. }

@@ -1,7 +1,10 @@
-//! The state: directories with their principals, applications, vaults with their keys. No HTTP here.
+//! The state: directories with their principals, applications, vaults with their keys, private endpoints. No HTTP here.
 
 pub mod application;
+pub mod endpoint;
 pub mod key;
+pub mod propagation;
+pub mod resources;
 pub mod role;
 pub mod vault;
 
@@ -12,7 +15,10 @@ use uuid::Uuid;
 
 pub use self::{
     application::{Application, Certificate, FederatedIssuer, Principal, Secret},
+    endpoint::{ConnectionStatus, Decision, PrivateEndpoint, Provisioning, Wanted},
     key::{KeyBundle, KeyVersion, RotationPolicy},
+    propagation::Propagation,
+    resources::{Pace, Resources, Subscription, UnderWay},
     role::{Assignment, Role, Scope},
     vault::{Network, Vault, VaultOptions},
 };
@@ -29,6 +35,12 @@ pub struct World {
     pub vaults: BTreeMap<String, Vault>,
     /// The keys that Entra signs with; the first is in use, all are published.
     pub signing_keys: Vec<SigningKey>,
+    /// How long what people do takes until it is known.
+    #[serde(default)]
+    pub propagation: Propagation,
+    /// What the resource manager knows beside vaults.
+    #[serde(default)]
+    pub resources: Resources,
 }
 
 /// An Entra tenant.
@@ -92,6 +104,8 @@ impl World {
             applications: BTreeMap::new(),
             vaults: BTreeMap::new(),
             signing_keys: vec![key],
+            propagation: Propagation::default(),
+            resources: Resources::default(),
         }
     }
 

@@ -138,6 +138,15 @@ impl Vault {
         })
     }
 
+    /// Whether a principal may do this to the vault itself, by the resource manager. Access policies say nothing of that.
+    pub(crate) fn is_managed_by(&self, oid: Uuid, action: &str, reader_reads_vaults: bool) -> bool {
+        self.in_force().any(|assignment| {
+            assignment.principal == oid
+                && assignment.scope == Scope::Vault
+                && assignment.role.manages(action, reader_reads_vaults)
+        })
+    }
+
     pub(crate) fn admits(&self, client: IpAddr) -> bool {
         match &self.options.network {
             Network::Open => true,
