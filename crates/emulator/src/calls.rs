@@ -7,8 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What a request asks for. One that brings a vault no token is a `Challenge`, whatever it asks for; `HealthStatus` alone
-/// wants none.
+use crate::service::Service;
+
+/// What a request asks for. One that brings a vault or the resource manager no token is a `Challenge`, whatever it asks for;
+/// `HealthStatus` alone wants none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "each is named as the protocol names it")]
@@ -34,7 +36,19 @@ pub enum Operation {
     UnwrapKey,
     Sign,
     Verify,
+    Backup,
+    ListSecrets,
     HealthStatus,
+    PutPrivateEndpoint,
+    GetPrivateEndpoint,
+    DeletePrivateEndpoint,
+    ListPrivateEndpoints,
+    PollOperation,
+    GetVault,
+    ListConnections,
+    GetConnection,
+    PutConnection,
+    DeleteConnection,
     Token,
     Discovery,
     Keys,
@@ -42,12 +56,23 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether it is something to ask Entra for, or else a vault.
-    pub(crate) fn is_asked_of(self, entra: bool) -> bool {
+    /// Whether it is something to ask this service for.
+    pub(crate) fn is_asked_of(self, service: Service) -> bool {
         match self {
-            Self::Token | Self::Discovery | Self::Keys => entra,
+            Self::Token | Self::Discovery | Self::Keys => service == Service::Entra,
+            Self::PutPrivateEndpoint
+            | Self::GetPrivateEndpoint
+            | Self::DeletePrivateEndpoint
+            | Self::ListPrivateEndpoints
+            | Self::PollOperation
+            | Self::GetVault
+            | Self::ListConnections
+            | Self::GetConnection
+            | Self::PutConnection
+            | Self::DeleteConnection => service == Service::ResourceManager,
+            Self::Challenge => service != Service::Entra,
             Self::Other => true,
-            _ => !entra,
+            _ => service == Service::KeyVault,
         }
     }
 }

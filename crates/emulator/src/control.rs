@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    entra,
+    arm, entra,
     order::{Order, carry_out},
     state::State,
 };
@@ -79,10 +79,11 @@ async fn orders(Shared(state): Shared<Arc<State>>, Json(given): Json<Value>) -> 
     }
 }
 
-/// The names that Azure's DNS would know: the login hosts', and every vault's that is not purged.
+/// The names that Azure's DNS would know: the login hosts' and the resource managers', and every vault's that is not purged.
 async fn hosts(Shared(state): Shared<Arc<State>>) -> Json<Vec<String>> {
     let vaults: Vec<_> = state.world().vaults.keys().cloned().collect();
-    Json(entra::login_hosts().map(str::to_owned).chain(vaults).collect())
+    let fixed = entra::login_hosts().chain(arm::manager_hosts());
+    Json(fixed.map(str::to_owned).chain(vaults).collect())
 }
 
 async fn ca(Shared(state): Shared<Arc<State>>) -> impl IntoResponse {

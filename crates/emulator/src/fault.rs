@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{calls::Operation, entra::is_login_host, order::OrderError, world::World};
+use crate::{calls::Operation, order::OrderError, service::Service, world::World};
 
 /// An order: the first matching one is applied to a request, before anything but the presence of a token is looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,11 +136,11 @@ impl FaultOrder {
     /// Whether some request can meet it, in a world of these vaults.
     pub(crate) fn check(&self, world: &World) -> Result<(), OrderError> {
         if let Some(host) = &self.host {
-            let is_entra = is_login_host(host);
-            if !is_entra && !world.vaults.contains_key(host) {
+            let service = Service::at(host);
+            if service == Service::KeyVault && !world.vaults.contains_key(host) {
                 return Err(OrderError::Missing("host"));
             }
-            if self.operation.is_some_and(|operation| !operation.is_asked_of(is_entra)) {
+            if self.operation.is_some_and(|operation| !operation.is_asked_of(service)) {
                 return Err(OrderError::NeverMet("the host is not asked this operation"));
             }
         }

@@ -15,17 +15,25 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::error::Refusal;
-pub(crate) use self::throttle::Throttle;
+pub(crate) use self::{access::verified, throttle::Throttle};
 use crate::{calls::Operation, entra::login_host, state::State, world::key::is_key_name};
 
 /// A request to a vault.
 pub(crate) struct Call<'a> {
     pub(crate) host: &'a str,
-    pub(crate) client: IpAddr,
+    pub(crate) origin: &'a Origin,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: &'a str,
     pub(crate) body: Bytes,
     pub(crate) route: Route,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) client: IpAddr,
+    /// The vault that its private endpoint leads to, if it comes through one.
+    pub(crate) private: Option<String>,
 }
 
 /// What a path asks for.
@@ -50,6 +58,8 @@ impl Route {
             ["keys", name] if method == Method::DELETE => (Operation::Delete, *name, ""),
             ["keys", name] if get => (Operation::Get, *name, ""),
             ["keys", name, "create"] if post => (Operation::Create, *name, ""),
+            ["keys", name, "backup"] if post => (Operation::Backup, *name, ""),
+            ["secrets"] if get => (Operation::ListSecrets, "", ""),
             ["keys", name, "rotate"] if post => (Operation::Rotate, *name, ""),
             ["keys", name, "versions"] if get => (Operation::Versions, *name, ""),
             ["keys", name, "rotationpolicy"] if get => (Operation::GetRotationPolicy, *name, ""),
@@ -83,7 +93,10 @@ impl Route {
 
     /// Whoever asks for a key names it as a key can be named.
     fn check_name(&self) -> Result<(), Refusal> {
-        let names_none = matches!(self.operation, Operation::List | Operation::ListDeleted);
+        let names_none = matches!(
+            self.operation,
+            Operation::List | Operation::ListDeleted | Operation::ListSecrets
+        );
         if names_none || is_key_name(&self.name) {
             Ok(())
         } else {
@@ -113,7 +126,7 @@ pub(crate) async fn answer(state: &State, call: Call<'_>) -> Response<Body> {
         Ok((status, body)) => json_answer(status, &body),
         Err(refusal) => refusal.into_answer(),
     };
-    with_vault_headers(answer, call.client, call.headers.get(CLIENT_REQUEST_ID))
+    with_vault_headers(answer, call.origin, call.headers.get(CLIENT_REQUEST_ID))
 }
 
 /// A status that was ordered, as the vault would send it: its 401 says where to get a token.
@@ -181,7 +194,7 @@ pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
 /// The headers of every answer of Key Vault.
 pub(crate) fn with_vault_headers(
     mut answer: Response<Body>,
-    client: IpAddr,
+    origin: &Origin,
     client_request_id: Option<&HeaderValue>,
 ) -> Response<Body> {
     let headers = answer.headers_mut();
@@ -194,9 +207,14 @@ pub(crate) fn with_vault_headers(
         }
     };
     tell("x-ms-request-id", Uuid::new_v4().to_string());
+    let way = if origin.private.is_some() {
+        "PrivateLink"
+    } else {
+        "Ipv4"
+    };
     tell(
         "x-ms-keyvault-network-info",
-        format!("conn_type=Ipv4;addr={client};act_addr_fam=InterNetwork;"),
+        format!("conn_type={way};addr={};act_addr_fam=InterNetwork;", origin.client),
     );
     if let Some(id) = client_request_id {
         headers.insert(CLIENT_REQUEST_ID, id.clone());
@@ -231,6 +249,7 @@ mod tests {
     #[test]
     fn what_is_no_key_operation_has_no_route() {
         assert_eq!(parse(&Method::GET, "/secrets/s"), None);
+        assert_eq!(parse(&Method::GET, "/keys/k/backup/x"), None);
         assert_eq!(parse(&Method::POST, "/keys/k/v/release"), None);
         assert_eq!(parse(&Method::DELETE, "/keys/k/v"), None);
     }

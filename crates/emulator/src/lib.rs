@@ -1,4 +1,4 @@
-//! Entra and Key Vault as one local program, with faults to order.
+//! Entra, Key Vault and the resource manager as one local program, with faults to order.
 //!
 //! It answers as Azure does, over HTTPS, under Azure's host names, with a certificate authority of its own; what it
 //! knows of Azure comes from Azure's documentation and recorded answers, never from a client of ours, and the official
@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod arm;
 mod calls;
 mod control;
 mod encoding;
@@ -22,10 +23,12 @@ mod entra;
 mod fault;
 mod keyvault;
 mod order;
+mod private;
 #[cfg(test)]
 mod reference;
 mod rsa;
 mod server;
+mod service;
 mod state;
 mod tls;
 mod world;
@@ -49,8 +52,8 @@ pub use crate::{
     order::{Order, OrderError},
     rsa::{RsaError, RsaKey},
     world::{
-        Application, Assignment, Certificate, Decision, FederatedIssuer, Network, Role, Scope, Secret, TokenTimes,
-        VaultOptions,
+        Application, Assignment, Certificate, Decision, FederatedIssuer, Network, Pace, Role, Scope, Secret,
+        TokenTimes, VaultOptions,
     },
 };
 
@@ -97,9 +100,13 @@ impl Emulator {
             stop,
             tasks,
         };
-        emulator
-            .tasks
-            .spawn(server::serve(https, Arc::clone(&emulator.state), emulator.stop.clone()));
+        let doors = emulator.state.private.open(emulator.https, &emulator.state.world())?;
+        emulator.tasks.spawn(server::serve(
+            https,
+            doors,
+            Arc::clone(&emulator.state),
+            emulator.stop.clone(),
+        ));
         emulator.tasks.spawn(control::serve(
             control,
             Arc::clone(&emulator.state),
@@ -130,6 +137,16 @@ impl Emulator {
     /// Carries out an order. One that makes a key takes a second or more of this thread.
     pub fn order(&self, order: Order) -> Result<Value, OrderError> {
         order::carry_out(&self.state, order)
+    }
+
+    /// The addresses of a vault's private endpoints, whatever became of their connections. Their port is that of `https_addr`.
+    #[must_use]
+    pub fn private_addresses(&self, host: &str) -> Vec<Ipv4Addr> {
+        let world = self.state.world();
+        let all = world.resources.endpoints.values();
+        all.filter(|endpoint| endpoint.vault.eq_ignore_ascii_case(host))
+            .map(|endpoint| endpoint.address)
+            .collect()
     }
 
     /// Whether there is a key of that name, deleted or not.

@@ -114,12 +114,8 @@ pub enum Order {
         principal: Uuid,
         holds: bool,
     },
-    /// Sets how many polls find the making or deleting of a private endpoint unfinished, and whether it fails in the end.
-    SetPace {
-        polls: u32,
-        #[serde(default)]
-        fails: bool,
-    },
+    /// Sets how the making and deleting of private endpoints goes that begin from now on.
+    SetPace { pace: Pace },
     /// Has Key Vault Reader, and what else has `vaults/*/read`, read the vault itself, or not.
     SetReaderReadsVaults { reads: bool },
     /// Approves, rejects or removes a vault's private endpoint connection, by its name or by the endpoint's.
@@ -279,7 +275,7 @@ fn resources(world: &mut World, order: Order) -> Result<Value, OrderError> {
                 group.network_contributors.remove(&principal);
             }
         }
-        Order::SetPace { polls, fails } => world.resources.pace = Pace { polls, fails },
+        Order::SetPace { pace } => world.resources.pace = pace,
         Order::SetReaderReadsVaults { reads } => world.resources.reader_reads_vaults = reads,
         Order::DecideConnection {
             host,

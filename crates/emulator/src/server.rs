@@ -1,12 +1,6 @@
 //! The HTTPS side: one port for every host, told apart by the name that the client asks for.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes};
 use futures::StreamExt;
@@ -18,15 +12,22 @@ use hyper_util::{
     server::conn::auto,
 };
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc::UnboundedReceiver,
+    task::JoinSet,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    arm::{self, ArmError, with_arm_headers},
     calls::Operation,
     entra::{self, error::TokenError},
     fault::{Fault, Met},
-    keyvault::{self, CLIENT_REQUEST_ID, Call, Route, error::Refusal, json_answer, with_vault_headers},
+    keyvault::{self, CLIENT_REQUEST_ID, Call, Origin, Route, error::Refusal, json_answer, with_vault_headers},
+    private::{Door, private_address},
+    service::Service,
     state::State,
 };
 
@@ -34,9 +35,36 @@ use crate::{
 #[derive(Debug)]
 struct BrokenOff;
 
-/// Accepts connections until told to stop; each connection is served in a task of its own and ends with it.
-pub(crate) async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) -> io::Result<()> {
+/// Serves the main address, and those of the private network as they are made, until told to stop.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    mut doors: UnboundedReceiver<Door>,
+    state: Arc<State>,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let acceptor = TlsAcceptor::from(Arc::new(state.certificates.server_config()?));
+    let mut listening = JoinSet::new();
+    listening.spawn(accept(listener, acceptor.clone(), Arc::clone(&state), stop.clone()));
+    while let Some(door) = stop.run_until_cancelled(doors.recv()).await.flatten() {
+        let accepting = accept(
+            TcpListener::from_std(door.listener)?,
+            acceptor.clone(),
+            Arc::clone(&state),
+            stop.clone(),
+        );
+        listening.spawn(async move { door.closed.run_until_cancelled(accepting).await.unwrap_or(Ok(())) });
+    }
+    while listening.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Accepts connections until told to stop; each connection is served in a task of its own and ends with it.
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    state: Arc<State>,
+    stop: CancellationToken,
+) -> io::Result<()> {
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => accepted?,
@@ -52,14 +80,40 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>, stop: Cancel
     }
 }
 
+/// A connection to a private endpoint lasts as long as the endpoint is open; any other, as long as the client likes.
 async fn connection(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, state: Arc<State>) {
+    let mut origin = Origin {
+        client: peer.ip(),
+        private: None,
+    };
+    let Ok(local) = stream.local_addr() else { return };
+    let Some(address) = private_address(local.ip()) else {
+        return converse(acceptor, stream, origin, state).await;
+    };
+    // In this order: an endpoint that is closed after it was found open has cancelled this by then.
+    let Some(connected) = state.private.enter(address) else {
+        return;
+    };
+    let open = state
+        .world()
+        .endpoint_at(address)
+        .filter(|endpoint| endpoint.is_open())
+        .map(|endpoint| endpoint.vault.clone());
+    if open.is_some() {
+        origin.private = open;
+        let conversation = converse(acceptor, stream, origin, state);
+        let _ = connected.run_until_cancelled(conversation).await;
+    }
+}
+
+async fn converse(acceptor: TlsAcceptor, stream: TcpStream, origin: Origin, state: Arc<State>) {
     let _ = stream.set_nodelay(true);
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
     let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { respond(&state, peer, request).await }
+        let (state, origin) = (Arc::clone(&state), origin.clone());
+        async move { respond(&state, origin, request).await }
     });
     // A client that goes away is no error of ours.
     let _ = auto::Builder::new(TokioExecutor::new())
@@ -69,15 +123,21 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, 
 
 /// One request, as it was understood.
 struct Asked {
-    client: IpAddr,
+    origin: Origin,
     client_request_id: Option<HeaderValue>,
     host: String,
+    service: Service,
     operation: Operation,
     route: Option<Route>,
+    resource: Option<arm::Route>,
 }
 
-async fn respond(state: &State, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
-    let asked = Asked::read(&request, peer.ip());
+async fn respond(state: &State, origin: Origin, request: Request<Incoming>) -> Result<Response<Body>, BrokenOff> {
+    let asked = Asked::read(&request, origin);
+    // A private endpoint leads to its own vault and to nothing else.
+    if asked.origin.private.as_ref().is_some_and(|vault| *vault != asked.host) {
+        return Err(BrokenOff);
+    }
     let (head, body) = request.into_parts();
     // To its end, whatever is answered: a connection with a half read request on it cannot be used again.
     let body = Limited::new(body, BODY_LIMIT).collect().await;
@@ -122,36 +182,44 @@ impl Fault {
 }
 
 impl Asked {
-    fn read(request: &Request<Incoming>, client: IpAddr) -> Self {
+    fn read(request: &Request<Incoming>, origin: Origin) -> Self {
         let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let host = request.uri().host().or(named).unwrap_or_default();
         let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
         let (method, path) = (request.method(), request.uri().path());
-        let (operation, route) = if entra::is_login_host(&host) {
-            (entra::operation(method, path), None)
-        } else {
-            let route = Route::parse(method, path);
-            let operation = route.as_ref().map_or(Operation::Other, |route| route.operation);
-            // Whoever brings no token is challenged, whatever it asks for. Only `/healthstatus` wants none.
-            let is_anonymous = !request.headers().contains_key(header::AUTHORIZATION);
-            if is_anonymous && operation != Operation::HealthStatus {
-                (Operation::Challenge, route)
-            } else {
-                (operation, route)
+        let service = Service::at(&host);
+        let (mut route, mut resource) = (None, None);
+        let named = match service {
+            Service::Entra => Some(entra::operation(method, path)),
+            Service::ResourceManager => {
+                resource = arm::Route::parse(method, path);
+                resource.as_ref().map(|route| route.operation)
+            }
+            Service::KeyVault => {
+                route = Route::parse(method, path);
+                route.as_ref().map(|route| route.operation)
             }
         };
+        let mut operation = named.unwrap_or(Operation::Other);
+        // Whoever brings no token is challenged, whatever it asks for. Only `/healthstatus` wants none.
+        let is_anonymous = !request.headers().contains_key(header::AUTHORIZATION);
+        if is_anonymous && service != Service::Entra && operation != Operation::HealthStatus {
+            operation = Operation::Challenge;
+        }
         Self {
-            client,
+            origin,
             client_request_id: request.headers().get(CLIENT_REQUEST_ID).cloned(),
             host,
+            service,
             operation,
             route,
+            resource,
         }
     }
 
     /// A refusal as the vault would send it.
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
-        with_vault_headers(refusal.into_answer(), self.client, self.client_request_id.as_ref())
+        with_vault_headers(refusal.into_answer(), &self.origin, self.client_request_id.as_ref())
     }
 }
 
@@ -169,8 +237,21 @@ async fn answer(
         ));
     };
     let path = head.uri.path();
-    if entra::is_login_host(&asked.host) {
-        return Ok(entra::answer(state, &asked.host, asked.operation, path, &body));
+    let query = head.uri.query().unwrap_or_default();
+    match (asked.service, &asked.resource) {
+        (Service::Entra, _) => return Ok(entra::answer(state, &asked.host, asked.operation, path, &body)),
+        (Service::ResourceManager, Some(route)) => {
+            let call = arm::Call {
+                host: &asked.host,
+                headers: &head.headers,
+                query,
+                body,
+                route: route.clone(),
+            };
+            return Ok(arm::answer(state, &call));
+        }
+        (Service::ResourceManager, None) => return Ok(with_arm_headers(ArmError::unknown_route().into_answer())),
+        (Service::KeyVault, _) => {}
     }
     let there = state
         .world()
@@ -180,10 +261,9 @@ async fn answer(
     if !there {
         return Err(BrokenOff);
     }
-    let query = head.uri.query().unwrap_or_default();
     let call = Call {
         host: &asked.host,
-        client: asked.client,
+        origin: &asked.origin,
         headers: &head.headers,
         query,
         body,
@@ -203,26 +283,31 @@ async fn disturb(
     fault: &Fault,
     answer: Result<Response<Body>, BrokenOff>,
 ) -> Result<Response<Body>, BrokenOff> {
-    let entra = entra::is_login_host(&asked.host);
     match *fault {
         Fault::Latency { .. } => answer,
         Fault::Hang | Fault::Reset => Err(BrokenOff),
-        Fault::Throttle { retry_after } if entra => {
-            let mut answer = entra_status(StatusCode::TOO_MANY_REQUESTS);
-            if let Some(seconds) = retry_after {
+        Fault::Throttle { retry_after } => Ok(match asked.service {
+            Service::Entra => {
+                let mut answer = entra_status(StatusCode::TOO_MANY_REQUESTS);
+                if let Some(seconds) = retry_after {
+                    answer
+                        .headers_mut()
+                        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                }
                 answer
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            Ok(answer)
-        }
-        Fault::Throttle { retry_after } => Ok(asked.refuse(Refusal::throttled(retry_after))),
+            Service::ResourceManager => {
+                let subscription = asked.resource.as_ref().map(|route| route.subscription);
+                with_arm_headers(ArmError::throttled(subscription, retry_after).into_answer())
+            }
+            Service::KeyVault => asked.refuse(Refusal::throttled(retry_after)),
+        }),
         Fault::Status { status } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Ok(if entra {
-                entra_status(status)
-            } else {
-                asked.refuse(keyvault::refusal_of_status(state, &asked.host, status))
+            Ok(match asked.service {
+                Service::Entra => entra_status(status),
+                Service::ResourceManager => with_arm_headers(ArmError::of_status(status).into_answer()),
+                Service::KeyVault => asked.refuse(keyvault::refusal_of_status(state, &asked.host, status)),
             })
         }
         Fault::Truncate => truncate(answer?).await,

@@ -14,6 +14,7 @@ use crate::{
     encoding::hex_name,
     fault::Faults,
     keyvault::Throttle,
+    private::PrivateNetwork,
     rsa::RsaKey,
     tls::{Authority, Certificates},
     world::{SigningKey, World},
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) throttle: Throttle,
+    pub(crate) private: PrivateNetwork,
 }
 
 /// What is kept between runs.
@@ -67,6 +69,7 @@ impl State {
             faults: Faults::default(),
             calls: Calls::default(),
             throttle: Throttle::default(),
+            private: PrivateNetwork::default(),
         };
         state.save(&state.world())?;
         Ok(state)
@@ -81,10 +84,11 @@ impl State {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the world, and keeps the change before it is answered. A failure to write is only told: the emulator goes on.
+    /// Changes the world, with who is connected to it, and keeps the change before it is answered. A failure to write is only told: the emulator goes on.
     pub(crate) fn change<R>(&self, act: impl FnOnce(&mut World) -> R) -> R {
         let mut world = self.world();
         let result = act(&mut world);
+        self.private.settle(&world);
         if let Err(error) = self.save(&world) {
             tracing::warn!(%error, "the emulator's state was not written");
         }

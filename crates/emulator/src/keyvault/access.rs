@@ -16,16 +16,16 @@ use crate::{
     world::{Vault, World, role::Action},
 };
 
-/// The claims of a token that Key Vault looks at.
+/// The claims of a token that Azure's services look at.
 #[derive(Deserialize)]
-struct Claims {
-    aud: String,
-    iss: String,
-    nbf: i64,
-    exp: i64,
-    appid: Uuid,
-    oid: Uuid,
-    tid: Uuid,
+pub(crate) struct Claims {
+    pub(crate) aud: String,
+    pub(crate) iss: String,
+    pub(crate) nbf: i64,
+    pub(crate) exp: i64,
+    pub(crate) appid: Uuid,
+    pub(crate) oid: Uuid,
+    pub(crate) tid: Uuid,
 }
 
 /// Reads and checks the bearer token.
@@ -75,7 +75,8 @@ pub(crate) fn bearer<'a>(call: &'a Call<'_>) -> Option<&'a str> {
         .strip_prefix("Bearer ")
 }
 
-fn verified(world: &World, token: &str) -> Result<Claims, &'static str> {
+/// The claims of a token that Entra signed, whomever and whenever it is for.
+pub(crate) fn verified(world: &World, token: &str) -> Result<Claims, &'static str> {
     const UNRESOLVED: &str = "AKV10046: Unable to resolve the key used for signature validation.";
     const MALFORMED: &str = "AKV10001: Token is malformed.";
     let (signed, signature) = token.rsplit_once('.').ok_or(MALFORMED)?;
@@ -98,10 +99,10 @@ fn verified(world: &World, token: &str) -> Result<Claims, &'static str> {
 pub(super) fn authorize(state: &State, call: &Call<'_>, caller: &Caller) -> Result<(), Refusal> {
     let world = state.world();
     let vault = vault_of(&world, call)?;
-    if !vault.admits(call.client) {
+    if call.origin.private.is_none() && !vault.admits(call.origin.client) {
         return Err(match vault.options.network {
             crate::world::Network::Closed => Refusal::by_connection(vault, caller),
-            _ => Refusal::by_firewall(vault, caller, call.client),
+            _ => Refusal::by_firewall(vault, caller, call.origin.client),
         });
     }
     let action = action_of(call.route.operation);
@@ -146,8 +147,20 @@ fn action_of(operation: Operation) -> Action {
         Operation::Delete => ("keys/delete", "delete"),
         Operation::Recover => ("keys/recover/action", "recover"),
         Operation::Purge => ("keys/purge/action", "purge"),
+        Operation::Backup => ("keys/backup/action", "backup"),
+        Operation::ListSecrets => ("secrets/readMetadata/action", "secrets/list"),
         Operation::Challenge
         | Operation::HealthStatus
+        | Operation::PutPrivateEndpoint
+        | Operation::GetPrivateEndpoint
+        | Operation::DeletePrivateEndpoint
+        | Operation::ListPrivateEndpoints
+        | Operation::PollOperation
+        | Operation::GetVault
+        | Operation::ListConnections
+        | Operation::GetConnection
+        | Operation::PutConnection
+        | Operation::DeleteConnection
         | Operation::Token
         | Operation::Discovery
         | Operation::Keys

@@ -150,8 +150,9 @@ impl Refusal {
     }
 
     pub(crate) fn by_policy(vault: &Vault, caller: &Caller, permission: &str) -> Self {
+        let (kind, permission) = permission.split_once('/').unwrap_or(("keys", permission));
         let message = format!(
-            "The user, group or application 'appid={};oid={};numgroups=0;iss=https://sts.windows.net/{}/' does not have keys {permission} permission on key vault '{};location={}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287",
+            "The user, group or application 'appid={};oid={};numgroups=0;iss=https://sts.windows.net/{}/' does not have {kind} {permission} permission on key vault '{};location={}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287",
             caller.appid,
             caller.oid,
             caller.tid,

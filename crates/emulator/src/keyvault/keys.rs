@@ -1,4 +1,4 @@
-//! Everything about keys but using them: create, import, read, list, update, delete, recover, rotate, policies.
+//! Everything about keys but using them: create, import, read, list, update, delete, recover, rotate, back up, policies.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 use super::{Call, Route, access::vault_of, error::Refusal};
 use crate::{
     calls::Operation,
-    encoding::unix_now,
+    encoding::{b64, unix_now},
     rsa::RsaKey,
     state::State,
-    world::{KeyBundle, KeyVersion, RotationPolicy, Vault},
+    world::{KeyBundle, KeyVersion, RotationPolicy, Vault, key::ALL_OPERATIONS},
 };
 
 type Done = Result<(StatusCode, Value), Refusal>;
@@ -87,6 +87,13 @@ pub(super) fn manage(state: &State, call: &Call<'_>) -> Done {
             vault.keys.get(&route.name)?.deleted(vault, &route.name)
         }),
         Operation::List | Operation::Versions | Operation::ListDeleted => list(state, call),
+        // Whoever backs up learns what only a vault of the same geography could read: here, that it was asked for.
+        Operation::Backup => read(state, call, |vault, route| {
+            live(vault, route)?;
+            Some(json!({"value": b64(format!("a backup of {}", route.name).as_bytes())}))
+        }),
+        // There are no secrets here, but whoever may list them is told so.
+        Operation::ListSecrets => Ok((StatusCode::OK, json!({"value": [], "nextLink": null}))),
         Operation::GetRotationPolicy => read(state, call, |vault, route| {
             Some(policy(vault, route, live(vault, route)?))
         }),
@@ -104,7 +111,20 @@ fn wishes(call: &Call<'_>) -> Result<Wishes, Refusal> {
         return Ok(Wishes::default());
     }
     let object = Value::Object(object(call)?);
-    serde_json::from_value(object).map_err(|_| Refusal::bad_parameter("The request body has an invalid property.\r\n"))
+    let wishes: Wishes = serde_json::from_value(object)
+        .map_err(|_| Refusal::bad_parameter("The request body has an invalid property.\r\n"))?;
+    match wishes.key_ops.iter().flatten().find(|op| !is_key_operation(op)) {
+        Some(_) => Err(Refusal::bad_parameter("Property 'key_ops' has an invalid value.\r\n")),
+        None => Ok(wishes),
+    }
+}
+
+/// A key may be imported to be exported, too: so these are said of keys, though nothing comes of them here.
+fn is_key_operation(op: &str) -> bool {
+    ALL_OPERATIONS
+        .into_iter()
+        .chain(["import", "export"])
+        .any(|known| known.eq_ignore_ascii_case(op))
 }
 
 /// A body that has to be an object.

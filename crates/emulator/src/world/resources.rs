@@ -43,12 +43,15 @@ pub struct ResourceGroup {
 }
 
 /// How the making and deleting of private endpoints goes.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Pace {
     /// How many polls find it unfinished.
     pub polls: u32,
     /// Whether it fails in the end.
     pub fails: bool,
+    /// The seconds after which clients are told to ask again.
+    pub retry_after: u64,
 }
 
 /// Something that takes its time.
@@ -66,7 +69,11 @@ pub struct UnderWay {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { polls: 1, fails: false }
+        Self {
+            polls: 1,
+            fails: false,
+            retry_after: 1,
+        }
     }
 }
 
