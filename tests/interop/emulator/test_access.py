@@ -164,6 +164,7 @@ def everything(customer, client, blob):
         ("create", "keys/create/action", "other", lambda: keys.create_rsa_key("other", size=2048)),
         ("rotate", "keys/rotate/action", "k", lambda: keys.rotate_key("k")),
         *((name, f"keys/{actions.get(name, name)}/action", "k", use) for name, use in uses.items()),
+        ("backup", "keys/backup/action", "k", lambda: keys.backup_key("k")),
         ("delete", "keys/delete", "k", lambda: keys.begin_delete_key("k").wait()),
         ("recover", "keys/recover/action", "k", lambda: keys.begin_recover_deleted_key("k").wait()),
         ("purge", "keys/purge/action", "k", lambda: purge(customer, keys)),
@@ -177,14 +178,19 @@ def purge(customer, keys):
 
 ALL = (
     "get", "list", "getrotationpolicy", "setrotationpolicy", "update", "import", "create", "rotate", "encrypt",
-    "decrypt", "wrapKey", "unwrapKey", "sign", "verify", "delete", "recover", "purge",
+    "decrypt", "wrapKey", "unwrapKey", "sign", "verify", "backup", "delete", "recover", "purge",
 )
 ROLES = {
     "crypto-officer": ALL,
-    "crypto-user": ("get", "list", "update", "encrypt", "decrypt", "wrapKey", "unwrapKey", "sign", "verify"),
+    "administrator": ALL,
+    "crypto-user": ("get", "list", "update", "encrypt", "decrypt", "wrapKey", "unwrapKey", "sign", "verify", "backup"),
     # Whoever may read the key may do what its public half can do.
     "reader": ("get", "list", "getrotationpolicy", "encrypt", "wrapKey", "verify"),
     "crypto-service-encryption-user": ("get", "list", "wrapKey", "unwrapKey", "encrypt", "verify"),
+    "secrets-user": (),
+    "secrets-officer": (),
+    "vault-contributor": (),
+    "azure-reader": (),
     None: (),
 }
 

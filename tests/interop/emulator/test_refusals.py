@@ -239,12 +239,12 @@ def test_an_import_that_is_no_private_key(customer):
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
 
 
-@pytest.mark.parametrize("path", ["/secrets", "/certificates/c", "/keys/k/backup", "/"])
+@pytest.mark.parametrize("path", ["/secrets/s", "/certificates/c", "/keys/k/v/release", "/"])
 def test_nothing_but_keys_is_there(customer, path):
     customer.imports()
     anonymous = customer.ask("GET", path)
     assert (anonymous.status_code, parts(anonymous)[0]) == (401, "Unauthorized")
-    method = "POST" if path.endswith("backup") else "GET"
+    method = "POST" if path.endswith("release") else "GET"
     assert customer.ask(method, path, headers=customer.bearer()).status_code == 404
 
 
