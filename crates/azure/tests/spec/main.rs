@@ -5,6 +5,7 @@
 mod clouds;
 mod connections;
 mod credentials;
+mod endpoints;
 mod guide;
 mod patience;
 mod probes;

@@ -7,7 +7,7 @@ use keyferry_azure::{
     config::{Retries, Timeouts},
 };
 use keyferry_crypto::{
-    id::{DirectoryId, KekId, KeyRef, TenantId},
+    id::{DirectoryId, KekId, KeyRef, TenantId, VaultResource},
     secret::DataKey,
     tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
     vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
@@ -22,6 +22,7 @@ pub(crate) const CLIENT: Uuid = Uuid::from_u128(0x11);
 pub(crate) const DIRECTORY: Uuid = Uuid::from_u128(0x22);
 pub(crate) const VAULT: &str = "acme.vault.azure.net";
 pub(crate) const ENTRA: &str = "login.microsoftonline.com";
+pub(crate) const MANAGER: &str = "management.azure.com";
 pub(crate) const KEY: &str = "kek";
 pub(crate) const SECRET: &str = "a pretend secret";
 
@@ -86,6 +87,19 @@ impl World {
             .unwrap()
     }
 
+    /// A directory that consented to us and has nothing to do with the customer's vault.
+    pub(crate) fn second_directory(&self) -> DirectoryId {
+        let directory = Uuid::from_u128(0x23);
+        self.order(Order::CreateDirectory { directory });
+        self.order(Order::Consent {
+            directory,
+            client_id: CLIENT,
+            resource: String::new(),
+            roles: Vec::new(),
+        });
+        DirectoryId(directory)
+    }
+
     pub(crate) fn assignment(&self, vault: &str, is_given: bool) -> Order {
         let (host, assignment) = (
             vault.to_owned(),
@@ -100,6 +114,18 @@ impl World {
         } else {
             Order::Unassign { host, assignment }
         }
+    }
+
+    /// Gives our principal one more role on the vault.
+    pub(crate) fn assign(&self, role: Role) {
+        self.order(Order::Assign {
+            host: VAULT.into(),
+            assignment: Assignment {
+                principal: self.principal,
+                role,
+                scope: Scope::Vault,
+            },
+        });
     }
 
     /// Makes a version of the key.
@@ -158,7 +184,13 @@ impl World {
     }
 
     pub(crate) fn overrides(&self) -> BTreeMap<String, std::net::SocketAddr> {
-        let names = ["azure.net", "microsoftonline.com", "azure.cn", "chinacloudapi.cn"];
+        let names = [
+            "azure.net",
+            "azure.com",
+            "microsoftonline.com",
+            "azure.cn",
+            "chinacloudapi.cn",
+        ];
         names.map(|name| (name.to_owned(), self.emulator.https_addr())).into()
     }
 
@@ -181,6 +213,10 @@ impl World {
 fn host_of(operation: Operation) -> &'static str {
     match operation {
         Operation::Token | Operation::Discovery => ENTRA,
+        Operation::PutPrivateEndpoint
+        | Operation::GetPrivateEndpoint
+        | Operation::DeletePrivateEndpoint
+        | Operation::GetVault => MANAGER,
         _ => VAULT,
     }
 }
@@ -271,4 +307,12 @@ pub(crate) fn data_key() -> DataKey {
 pub(crate) fn pkcs8() -> &'static Vec<u8> {
     static KEY: OnceLock<Vec<u8>> = OnceLock::new();
     KEY.get_or_init(|| RsaKey::generate(2048).unwrap().pkcs8().to_vec())
+}
+
+/// The resource id of a vault that was made without saying where.
+pub(crate) fn resource(name: &str) -> VaultResource {
+    let id = format!(
+        "/subscriptions/5ab50000-0000-4000-8000-000000000001/resourceGroups/customer/providers/Microsoft.KeyVault/vaults/{name}"
+    );
+    id.parse().unwrap()
 }
