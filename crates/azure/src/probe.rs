@@ -77,6 +77,7 @@ pub enum Power {
 
 /// How a vault is set up, as the resource manager tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the vault's own")]
 pub struct VaultProperties {
     /// The directory it trusts.
     pub directory: DirectoryId,

@@ -96,7 +96,7 @@ mod tests {
     const VAULT: &str = "/subscriptions/5f0b4d3e-7a1c-4c2f-9a0e-0d6b4f7c2a11/resourceGroups/Keys/providers/Microsoft.KeyVault/vaults/acme";
     const DIRECTORY: Uuid = Uuid::from_u128(0x22);
 
-    fn told(properties: Value) -> Option<VaultProperties> {
+    fn told(properties: &Value) -> Option<VaultProperties> {
         let mut all = json!({"tenantId": DIRECTORY, "sku": {"family": "A", "name": "premium"}});
         all.as_object_mut()
             .unwrap()
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_vault_tells_how_it_is_set_up() {
-        let properties = told(json!({
+        let properties = told(&json!({
             "enableRbacAuthorization": true, "enableSoftDelete": true, "softDeleteRetentionInDays": 90,
             "enablePurgeProtection": true, "publicNetworkAccess": "Disabled",
             "networkAcls": {"bypass": "AzureServices", "defaultAction": "Allow"},
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_the_less_safe_case() {
-        let properties = told(json!({"enableRbacAuthorization": null})).unwrap();
+        let properties = told(&json!({"enableRbacAuthorization": null})).unwrap();
         assert!(!properties.uses_roles && !properties.soft_delete && !properties.purge_protection);
         assert!(properties.public_network && properties.open_to_all);
         assert_eq!(properties.retention_days, None);
@@ -136,9 +136,9 @@ mod tests {
     #[test]
     fn a_firewall_lets_some_in_and_not_everyone() {
         let properties =
-            told(json!({"publicNetworkAccess": "Enabled", "networkAcls": {"defaultAction": "Deny"}})).unwrap();
+            told(&json!({"publicNetworkAccess": "Enabled", "networkAcls": {"defaultAction": "Deny"}})).unwrap();
         assert!(properties.public_network && !properties.open_to_all);
-        let open = told(json!({"publicNetworkAccess": "Enabled", "networkAcls": {"defaultAction": "Allow"}})).unwrap();
+        let open = told(&json!({"publicNetworkAccess": "Enabled", "networkAcls": {"defaultAction": "Allow"}})).unwrap();
         assert!(open.open_to_all);
     }
 

@@ -33,7 +33,7 @@ impl AzureKeyVault {
 
 fn read(body: &[u8]) -> Option<RotationPolicy> {
     let told: Told = serde_json::from_slice(body).ok()?;
-    let mut rotations = told.actions.into_iter().filter(|action| action.is_rotation());
+    let mut rotations = told.actions.into_iter().filter(Action::is_rotation);
     let trigger = rotations.next().map(|rotation| rotation.trigger).unwrap_or_default();
     let policy = RotationPolicy {
         rotates_after: trigger.after,
@@ -99,27 +99,27 @@ impl Action {
 mod tests {
     use super::*;
 
-    fn policy(after: Option<&str>, before: Option<&str>, expires: Option<&str>) -> Option<RotationPolicy> {
+    fn policy(after: Option<&str>, before: Option<&str>, expires: Option<&str>) -> RotationPolicy {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        Some(RotationPolicy {
+        RotationPolicy {
             rotates_after: text(after),
             rotates_before_expiry: text(before),
             expires_after: text(expires),
-        })
+        }
     }
 
     #[test]
     fn a_policy_tells_when_it_rotates_and_for_how_long_a_version_is_valid() {
         let after = br#"{"id":"https://v/keys/k/rotationpolicy","lifetimeActions":[{"trigger":{"timeBeforeExpiry":"P30D"},"action":{"type":"Notify"}},{"trigger":{"timeAfterCreate":"P18M"},"action":{"type":"Rotate"}}],"attributes":{"expiryTime":"P2Y","created":1}}"#;
-        assert_eq!(read(after), policy(Some("P18M"), None, Some("P2Y")));
+        assert_eq!(read(after), Some(policy(Some("P18M"), None, Some("P2Y"))));
         let before = br#"{"lifetimeActions":[{"trigger":{"timeBeforeExpiry":"P7D"},"action":{"type":"rotate"}}],"attributes":{"expiryTime":"P90D"}}"#;
-        assert_eq!(read(before), policy(None, Some("P7D"), Some("P90D")));
+        assert_eq!(read(before), Some(policy(None, Some("P7D"), Some("P90D"))));
     }
 
     #[test]
     fn a_key_without_a_policy_of_its_own_does_not_rotate() {
         let unset = br#"{"id":null,"lifetimeActions":[{"trigger":{"timeBeforeExpiry":"P30D"},"action":{"type":"Notify"}}],"attributes":{"expiryTime":null}}"#;
-        assert_eq!(read(unset), policy(None, None, None));
+        assert_eq!(read(unset), Some(policy(None, None, None)));
     }
 
     #[test]
