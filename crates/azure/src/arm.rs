@@ -13,7 +13,7 @@ use keyferry_crypto::{
 use reqwest::Method;
 
 use self::endpoint::{is_named, is_same, read, wanted};
-pub(crate) use self::error::About;
+pub(crate) use self::error::{About, believed};
 use crate::{
     config::{AzureConfig, PrivateEndpointsConfig},
     credential::Audience,
@@ -145,21 +145,24 @@ impl PrivateEndpoints {
             .request(Method::PUT, name)?
             .body(wanted(&self.own, name, target, message));
         let made = self.manage(About::Endpoint(Some(target)), &request, |answer| match answer.status {
-            200 | 201 => Some(self.read(name, answer).filter(|made| is_same(&made.target, target))),
+            200 | 201 => {
+                let made = self.read(name, answer);
+                Some(believed(made.filter(|made| is_same(&made.target, target)), answer))
+            }
             _ => None,
         });
-        made.await?.ok_or_else(unreadable)
+        made.await?
     }
 
     /// An endpoint, if it is there.
     pub async fn get(&self, name: &str) -> Result<Option<EndpointStatus>, ArmError> {
         let request = self.request(Method::GET, name)?;
         let found = self.manage(About::Endpoint(None), &request, |answer| match answer.status {
-            200 => Some(self.read(name, answer).map(Some)),
-            404 if error::is_missing(answer) => Some(Some(None)),
+            200 => Some(believed(self.read(name, answer), answer).map(Some)),
+            404 if error::is_missing(answer) => Some(Ok(None)),
             _ => None,
         });
-        found.await?.ok_or_else(unreadable)
+        found.await?
     }
 
     /// Removes an endpoint. One that is not there is removed already; whether it is gone, [`get`](Self::get) tells.
@@ -194,10 +197,6 @@ impl PrivateEndpoints {
     fn read(&self, name: &str, answer: &Answer) -> Option<EndpointStatus> {
         read(&self.resource_id(name), name, self.cloud, answer)
     }
-}
-
-fn unreadable() -> ArmError {
-    ArmCause::Unavailable.into()
 }
 
 impl From<ArmCause> for ArmError {

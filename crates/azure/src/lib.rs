@@ -2,7 +2,8 @@
 //!
 //! The SDK speaks the protocol; what it leaves to be wished is done here, and `docs/azure.md` says why: tokens are cached and
 //! renewed by `token`, retries are `retry`'s, errors are parsed from raw bodies by `failure`, one HTTPS client serves all
-//! customers (`http`).
+//! customers (`http`) but those with a private endpoint. What the SDK has no call for, or none that stops where we want to,
+//! goes over the same ways by itself: onboarding's questions (`probe`) and the resource manager (`arm`).
 
 mod answer;
 pub mod arm;

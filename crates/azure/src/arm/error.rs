@@ -73,6 +73,15 @@ pub(crate) fn of_failure(failed: VaultError) -> ArmError {
     }
 }
 
+/// What was read of a success; or that it cannot be read, or is about something else.
+pub(crate) fn believed<T>(read: Option<T>, answer: &Answer) -> Result<T, ArmError> {
+    read.ok_or_else(|| ArmError {
+        cause: ArmCause::Unavailable,
+        retry_after: None,
+        evidence: evidence(answer.status, None, &answer.headers),
+    })
+}
+
 /// Whether the resource that was asked for itself is not there.
 pub(crate) fn is_missing(answer: &Answer) -> bool {
     answer.status == 404 && said(answer).code.as_deref() == Some("ResourceNotFound")

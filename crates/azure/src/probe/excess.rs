@@ -10,6 +10,7 @@ use keyferry_crypto::{
 };
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{API_VERSION, Power};
@@ -28,9 +29,14 @@ struct Try {
 }
 
 impl AzureKeyVault {
-    /// Tries what we do not need, in ways that change nothing even where they are allowed. One after the other: the first
-    /// that is neither allowed nor refused ends it.
+    /// Tries what we do not need, in ways that change nothing even where they are allowed. One after the other, all in the
+    /// time that one operation has: the first that is neither allowed nor refused ends it.
     pub async fn excess(&self, directory: DirectoryId, key: &KeyRef, route: Route) -> Result<Vec<Power>, VaultError> {
+        let tried = timeout(self.timeouts.total, self.try_all(directory, key, route)).await;
+        tried.unwrap_or_else(|_| Err(VaultCause::Timeout.into()))
+    }
+
+    async fn try_all(&self, directory: DirectoryId, key: &KeyRef, route: Route) -> Result<Vec<Power>, VaultError> {
         let way = Way {
             directory,
             vault: key.vault.clone(),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::VaultProperties;
 use crate::{
-    arm::{About, ArmCause, ArmError},
+    arm::{About, ArmError, believed},
     credential::Audience,
     exchange::Answer,
     request::Request,
@@ -25,10 +25,12 @@ impl AzureKeyVault {
     ) -> Result<VaultProperties, ArmError> {
         let id = resource.to_string();
         let request = Request::new(Method::GET, id.split('/').skip(1)).query(API_VERSION);
-        let judge = |answer: &Answer| (answer.status == 200).then(|| answer.body.clone());
+        let judge = |answer: &Answer| {
+            let is_success = answer.status == 200;
+            is_success.then(|| believed(read(resource, &answer.body), answer))
+        };
         let audience = Audience::management(directory, cloud);
-        let body = self.manage(audience, About::Vault, &request, judge).await?;
-        read(resource, &body).ok_or_else(|| ArmCause::Unavailable.into())
+        self.manage(audience, About::Vault, &request, judge).await?
     }
 }
 
