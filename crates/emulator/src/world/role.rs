@@ -36,7 +36,7 @@ pub enum Role {
     SecretsOfficer,
     /// Key Vault Contributor, f25e0fa2-a7c8-4377-a976-54943a77a395: the vault itself, and nothing in it.
     VaultContributor,
-    /// Reader of all that the resource manager manages, acdd72a7-3385-48ef-bd42-f606fba815e7: the vault itself, and nothing
+    /// Reader of all that the resource manager manages, acdd72a7-3385-48ef-bd42-f606fba81ae7: the vault itself, and nothing
     /// in it.
     AzureReader,
 }

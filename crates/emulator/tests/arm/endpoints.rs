@@ -302,6 +302,36 @@ async fn who_may_not_is_told_why() {
 }
 
 #[tokio::test]
+async fn what_lies_elsewhere_wants_a_right_there_too() {
+    let azure = Azure::start().await;
+    let mut automatic = azure.wish(&vault_id("acme"));
+    let connections = automatic["properties"]["manualPrivateLinkServiceConnections"].take();
+    automatic["properties"]["privateLinkServiceConnections"] = connections;
+    let refused = azure.put("pe-acme", &automatic).await;
+    assert_eq!(refused.refusal(), (403, "LinkedAuthorizationFailed"));
+
+    let network = |resource_group: &str| Order::CreateNetwork {
+        subscription: azure.subscription,
+        resource_group: resource_group.into(),
+        virtual_network: "vn".into(),
+        subnet: "endpoints".into(),
+        location: "westeurope".into(),
+    };
+    azure.order(network("hub"));
+    let mut joined = azure.wish(&vault_id("acme"));
+    joined["properties"]["subnet"]["id"] = json!(azure.subnet.replace(&format!("/{GROUP}/"), "/hub/"));
+    let refused = azure.put("pe-acme", &joined).await;
+    assert_eq!(refused.refusal(), (403, "LinkedAuthorizationFailed"));
+    azure.order(Order::SetNetworkContributor {
+        subscription: azure.subscription,
+        resource_group: "HUB".into(),
+        principal: azure.ours.oid,
+        holds: true,
+    });
+    assert_eq!(azure.put("pe-acme", &joined).await.status, 201);
+}
+
+#[tokio::test]
 async fn throttling_is_ordered_and_calls_are_counted_as_of_any_other_service() {
     let azure = Azure::start().await;
     azure.order(Order::Fault {

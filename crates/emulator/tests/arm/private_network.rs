@@ -186,6 +186,24 @@ async fn a_purged_vault_leaves_its_endpoint_disconnected() {
     assert!(!gets_through(&azure, address).await);
 }
 
+#[tokio::test]
+async fn an_emulator_at_every_address_serves_the_private_ones_as_well() {
+    let config = EmulatorConfig {
+        https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        ..EmulatorConfig::default()
+    };
+    let azure = Azure::over(Emulator::start(config).await.unwrap());
+    let address = azure.endpoint("pe-acme").await;
+    assert!(!gets_through(&azure, address).await, "pending");
+    azure.decide("pe-acme", Decision::Approve);
+    let health = health(&azure.client(HOST, azure.at(address)), HOST).await.unwrap();
+    assert!(health.header(INFO).starts_with("conn_type=PrivateLink;"));
+    assert!(
+        !gets_through(&azure, Ipv4Addr::new(127, 77, 200, 1)).await,
+        "nobody's address"
+    );
+}
+
 async fn start(state_dir: &Path, https: SocketAddr) -> Emulator {
     let config = EmulatorConfig {
         https,
