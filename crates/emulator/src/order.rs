@@ -116,6 +116,8 @@ pub enum Order {
     },
     /// Sets how the making and deleting of private endpoints goes that begin from now on.
     SetPace { pace: Pace },
+    /// Has private endpoints show their addresses before they are approved, or not.
+    SetPendingAddresses { shown: bool },
     /// Has Key Vault Reader, and what else has `vaults/*/read`, read the vault itself, or not.
     SetReaderReadsVaults { reads: bool },
     /// Approves, rejects or removes a vault's private endpoint connection, by its name or by the endpoint's.
@@ -276,6 +278,7 @@ fn resources(world: &mut World, order: Order) -> Result<Value, OrderError> {
             }
         }
         Order::SetPace { pace } => world.resources.pace = pace,
+        Order::SetPendingAddresses { shown } => world.resources.hides_pending_addresses = !shown,
         Order::SetReaderReadsVaults { reads } => world.resources.reader_reads_vaults = reads,
         Order::DecideConnection {
             host,
@@ -427,6 +430,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         | Order::CreateNetwork { .. }
         | Order::SetNetworkContributor { .. }
         | Order::SetPace { .. }
+        | Order::SetPendingAddresses { .. }
         | Order::SetReaderReadsVaults { .. }
         | Order::DecideConnection { .. }
         | Order::CreateKey { .. }

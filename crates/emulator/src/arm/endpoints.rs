@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     state::State,
-    world::{PrivateEndpoint, Provisioning, World},
+    world::{ConnectionStatus, PrivateEndpoint, Provisioning, World},
 };
 
 /// Makes an endpoint, or finds that it is there already.
@@ -49,13 +49,14 @@ pub(super) fn put(state: &State, call: &Call<'_>, caller: &Caller) -> Result<Don
 
 /// One that failed is made once more; for any other it is what it is.
 fn again(world: &mut World, call: &Call<'_>, place: &str) -> Done {
+    let hides = world.resources.hides_pending_addresses;
     match world.resources.endpoints.get_mut(place) {
         Some(there) if there.provisioning == Provisioning::Failed => {
             there.provisioning = Provisioning::Updating;
             begin(world, call, place, StatusCode::OK)
         }
         there => {
-            let body = there.map_or(Value::Null, |there| view(there));
+            let body = there.map_or(Value::Null, |there| view(there, hides));
             let mut done = Done::new(StatusCode::OK, body);
             done.headers = progress::current(world, call, place);
             done
@@ -65,7 +66,12 @@ fn again(world: &mut World, call: &Call<'_>, place: &str) -> Done {
 
 fn begin(world: &mut World, call: &Call<'_>, place: &str, status: StatusCode) -> Done {
     let headers = progress::begin(world, call, place, false);
-    let body = world.resources.endpoints.get(place).map_or(Value::Null, view);
+    let hides = world.resources.hides_pending_addresses;
+    let body = world
+        .resources
+        .endpoints
+        .get(place)
+        .map_or(Value::Null, |made| view(made, hides));
     Done { status, body, headers }
 }
 
@@ -77,7 +83,10 @@ pub(super) fn get(state: &State, call: &Call<'_>, caller: &Caller) -> Result<Don
         progress::advance_endpoint(world, &place);
         let found = world.resources.endpoints.get(&place);
         let found = found.ok_or_else(|| ArmError::not_found(ENDPOINTS, &call.route.name, &call.route.group))?;
-        Ok(Done::new(StatusCode::OK, view(found)))
+        Ok(Done::new(
+            StatusCode::OK,
+            view(found, world.resources.hides_pending_addresses),
+        ))
     })
 }
 
@@ -108,7 +117,7 @@ pub(super) fn list(state: &State, call: &Call<'_>, caller: &Caller) -> Result<Do
     let all = world.resources.endpoints.iter();
     let found: Vec<_> = all
         .filter(|(place, _)| place.starts_with(&within))
-        .map(|(_, endpoint)| view(endpoint))
+        .map(|(_, endpoint)| view(endpoint, world.resources.hides_pending_addresses))
         .collect();
     Ok(Done::new(StatusCode::OK, json!({"value": found})))
 }
@@ -120,7 +129,7 @@ fn busy(id: &str) -> ArmError {
 }
 
 /// An endpoint, as the resource manager shows it.
-fn view(endpoint: &PrivateEndpoint) -> Value {
+fn view(endpoint: &PrivateEndpoint, hides_pending_addresses: bool) -> Value {
     let (id, wanted) = (endpoint.id(), &endpoint.wanted);
     let etag = format!("W/\"{}\"", endpoint.etag);
     let connection = json!({
@@ -141,7 +150,8 @@ fn view(endpoint: &PrivateEndpoint) -> Value {
         },
     });
     let dns = json!({"fqdn": endpoint.vault, "ipAddresses": [endpoint.address]});
-    let is_there = endpoint.provisioning == Provisioning::Succeeded;
+    let is_hidden = hides_pending_addresses && endpoint.status == ConnectionStatus::Pending;
+    let is_shown = endpoint.provisioning == Provisioning::Succeeded && !is_hidden;
     json!({
         "name": wanted.name,
         "id": id,
@@ -158,7 +168,7 @@ fn view(endpoint: &PrivateEndpoint) -> Value {
                 "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/networkInterfaces/{}.nic.{}",
                 wanted.subscription, wanted.resource_group, wanted.name, endpoint.connection
             )}],
-            "customDnsConfigs": if is_there { json!([dns]) } else { json!([]) },
+            "customDnsConfigs": if is_shown { json!([dns]) } else { json!([]) },
         },
     })
 }

@@ -22,6 +22,8 @@ pub struct Resources {
     /// Whether `Microsoft.KeyVault/vaults/*/read`, which Key Vault Reader has, covers the vault itself. Unproven of Azure;
     /// taken by the letter it does not.
     pub reader_reads_vaults: bool,
+    /// Whether endpoints keep their addresses to themselves until they are approved. Nothing is proven of Azure there.
+    pub hides_pending_addresses: bool,
 }
 
 /// A subscription.

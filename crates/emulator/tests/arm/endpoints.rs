@@ -50,6 +50,17 @@ async fn an_endpoint_succeeds_while_its_connection_waits_and_follows_what_the_va
 }
 
 #[tokio::test]
+async fn an_address_can_be_kept_back_until_the_connection_is_approved() {
+    let azure = Azure::start().await;
+    let address = azure.endpoint("pe-acme").await;
+    azure.order(Order::SetPendingAddresses { shown: false });
+    let shown = async || azure.get("pe-acme").await.body["properties"]["customDnsConfigs"].clone();
+    assert_eq!(shown().await, json!([]));
+    azure.decide("pe-acme", Decision::Approve);
+    assert_eq!(shown().await, json!([{"fqdn": HOST, "ipAddresses": [address]}]));
+}
+
+#[tokio::test]
 async fn the_same_again_makes_nothing_and_anything_else_is_refused() {
     let azure = Azure::start().await;
     let address = azure.endpoint("pe-acme").await;
