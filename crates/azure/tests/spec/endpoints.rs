@@ -11,7 +11,7 @@ use keyferry_crypto::{
     tenant::{Route, TenantKeys},
     vault::{KeyVault, VaultCause},
 };
-use keyferry_emulator::{Decision, Fault, Network, Operation, Order, VaultOptions};
+use keyferry_emulator::{Decision, Fault, Network, Operation, Order, Pace, VaultOptions};
 use uuid::Uuid;
 
 use crate::world::{self, CLIENT, DIRECTORY, VAULT, World, data_key, resource, tenant};
@@ -184,6 +184,27 @@ async fn what_the_vaults_owner_decides_is_told() {
         assert_eq!(status.description.as_deref(), Some("decided"));
         assert_eq!(status.provisioning, Provisioning::Succeeded);
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_keeps_its_address_back_until_it_is_approved_has_none_until_then() {
+    let ours = Ours::new().await;
+    ours.world.order(Order::SetPendingAddresses { shown: false });
+    assert_eq!(ours.made().await.address, None);
+    ours.decide(Decision::Approve);
+    assert!(ours.status().await.address.is_some());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_azure_cannot_make_has_failed() {
+    let ours = Ours::new().await;
+    ours.world.order(Order::SetPace {
+        pace: Pace {
+            fails: true,
+            ..Pace::default()
+        },
+    });
+    assert_eq!(ours.made().await.provisioning, Provisioning::Failed);
 }
 
 #[tokio::test]
