@@ -160,6 +160,7 @@ async fn the_right_to_unwrap_taken_alone_darkens_a_hot_process_though_wraps_succ
                 role: Role::Reader,
                 scope: Scope::Vault,
             },
+            works_after_seconds: 0,
         });
         hot.world.order(hot.acme.assignment(false));
         hot.goes_dark("role-missing").await;

@@ -82,6 +82,7 @@ impl Credential {
                     client_id: identity,
                     resource: String::new(),
                     roles: Vec::new(),
+                    usable_after_seconds: 0,
                 };
                 let subject = emulator.order(consent).unwrap()["oid"].as_str().unwrap().to_owned();
                 let audience = "api://AzureADTokenExchange";

@@ -138,6 +138,7 @@ impl World {
             client_id,
             resource: "api://keyferry".into(),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            usable_after_seconds: 0,
         };
         let answer = self.emulator.order(consent).unwrap();
         answer["oid"].as_str().unwrap().parse().unwrap()
@@ -352,7 +353,11 @@ impl Customer {
             scope: Scope::Vault,
         };
         if is_given {
-            Order::Assign { host, assignment }
+            Order::Assign {
+                host,
+                assignment,
+                works_after_seconds: 0,
+            }
         } else {
             Order::Unassign { host, assignment }
         }

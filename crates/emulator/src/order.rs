@@ -12,9 +12,8 @@ use crate::{
     rsa::RsaKey,
     state::State,
     world::{
-        Application, Assignment, Decision, Directory, KeyBundle, KeyVersion, Network, Pace, Principal, Propagation,
-        SigningKey, Subscription, TokenTimes, Vault, VaultOptions, World, endpoint::Undecided, key::is_key_name,
-        resources::subnet_id,
+        Application, Assignment, Directory, KeyBundle, KeyVersion, Network, Principal, Propagation, SigningKey,
+        TokenTimes, Vault, VaultOptions, World, key::is_key_name,
     },
 };
 
@@ -25,9 +24,12 @@ use crate::{
 pub enum Order {
     /// Makes a directory, unless it is there.
     CreateDirectory { directory: Uuid },
+    /// Names a directory, as people see it.
+    NameDirectory { directory: Uuid, display_name: String },
     /// Makes or replaces an application's registration.
     RegisterApplication { client_id: Uuid, application: Application },
-    /// Makes the application's principal in a directory and grants it app roles. Answers its `oid`.
+    /// Makes the application's principal in a directory, which may be used after a while if so ordered, and grants it app
+    /// roles. Answers its `oid`.
     Consent {
         directory: Uuid,
         client_id: Uuid,
@@ -35,6 +37,8 @@ pub enum Order {
         resource: String,
         #[serde(default)]
         roles: Vec<String>,
+        #[serde(default)]
+        usable_after_seconds: u32,
     },
     /// Removes the principal.
     WithdrawConsent { directory: Uuid, client_id: Uuid },
@@ -84,9 +88,14 @@ pub enum Order {
         other: u32,
         held: bool,
     },
-    /// Assigns a role.
-    Assign { host: String, assignment: Assignment },
-    /// Removes a role assignment.
+    /// Assigns a role, which works after a while if so ordered.
+    Assign {
+        host: String,
+        assignment: Assignment,
+        #[serde(default)]
+        works_after_seconds: u32,
+    },
+    /// Removes a role assignment, at once.
     Unassign { host: String, assignment: Assignment },
     /// Sets how long consent and roles take that people give on the consent page and in the portal.
     SetPropagation {
@@ -97,37 +106,6 @@ pub enum Order {
     },
     /// Ends all waiting: every consent and every change of roles is known from now on.
     EndPropagation,
-    /// Makes a subscription that a directory owns, unless it is there.
-    CreateSubscription { subscription: Uuid, directory: Uuid },
-    /// Makes a virtual network with a subnet for private endpoints. Answers the subnet's resource id.
-    CreateNetwork {
-        subscription: Uuid,
-        resource_group: String,
-        virtual_network: String,
-        subnet: String,
-        location: String,
-    },
-    /// Makes a principal Network Contributor of a resource group, or no more.
-    SetNetworkContributor {
-        subscription: Uuid,
-        resource_group: String,
-        principal: Uuid,
-        holds: bool,
-    },
-    /// Sets how the making and deleting of private endpoints goes that begin from now on.
-    SetPace { pace: Pace },
-    /// Has private endpoints show their addresses before they are approved, or not.
-    SetPendingAddresses { shown: bool },
-    /// Has Key Vault Reader, and what else has `vaults/*/read`, read the vault itself, or not.
-    SetReaderReadsVaults { reads: bool },
-    /// Approves, rejects or removes a vault's private endpoint connection, by its name or by the endpoint's.
-    DecideConnection {
-        host: String,
-        connection: String,
-        decision: Decision,
-        #[serde(default)]
-        description: String,
-    },
     /// Makes a key, or a new version of one. Answers its `kid`.
     CreateKey { host: String, name: String, bits: u32 },
     /// The same from a PKCS#8 private key in base64url, which is quicker than making one.
@@ -309,6 +287,13 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
             Order::CreateDirectory { directory } => {
                 world.directories.entry(directory).or_insert_with(Directory::default);
             }
+            Order::NameDirectory {
+                directory,
+                display_name,
+            } => {
+                let directory = world.directories.get_mut(&directory);
+                directory.ok_or(OrderError::Missing("directory"))?.display_name = Some(display_name);
+            }
             Order::RegisterApplication { client_id, application } => {
                 world.applications.insert(client_id, application);
             }
@@ -317,9 +302,11 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
                 client_id,
                 resource,
                 roles,
+                usable_after_seconds,
             } => {
                 let roles: Vec<_> = roles.iter().map(String::as_str).collect();
-                return Ok(json!({"oid": world.consent(directory, client_id, &resource, &roles)}));
+                let oid = world.consent(directory, client_id, &resource, &roles, usable_after_seconds);
+                return Ok(json!({"oid": oid}));
             }
             Order::WithdrawConsent { directory, client_id } => world.withdraw_consent(directory, client_id),
             Order::SetPrincipal {
@@ -374,7 +361,7 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
                 };
             }
             Order::EndPropagation => world.end_propagation(),
-            order => return resources(world, order),
+            order => return vault(world, order),
         }
         Ok(Value::Null)
     })
@@ -394,8 +381,12 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
             find(world, &host)?.options.access_policies = access_policies;
         }
         Order::SetThrottled { host, throttled } => find(world, &host)?.options.throttled = throttled,
-        Order::Assign { host, assignment } => find(world, &host)?.assignments.push(assignment),
-        Order::Unassign { host, assignment } => find(world, &host)?.assignments.retain(|held| *held != assignment),
+        Order::Assign {
+            host,
+            assignment,
+            works_after_seconds,
+        } => find(world, &host)?.assign(assignment, works_after_seconds),
+        Order::Unassign { host, assignment } => find(world, &host)?.unassign(&assignment, 0),
         Order::DeleteKey { host, name } => key(find(world, &host)?, &name)?.deleted_at = Some(unix_now()),
         Order::RecoverKey { host, name } => key(find(world, &host)?, &name)?.deleted_at = None,
         Order::SetKey {
@@ -417,6 +408,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         }
         // Carried out before.
         Order::CreateDirectory { .. }
+        | Order::NameDirectory { .. }
         | Order::RegisterApplication { .. }
         | Order::Consent { .. }
         | Order::WithdrawConsent { .. }
@@ -425,6 +417,8 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         | Order::SetTokenTimes { .. }
         | Order::SetSecretsExpired { .. }
         | Order::RotateSigningKey { .. }
+        | Order::SetPropagation { .. }
+        | Order::EndPropagation
         | Order::CreateVault { .. }
         | Order::CreateSubscription { .. }
         | Order::CreateNetwork { .. }

@@ -4,7 +4,6 @@ pub mod application;
 pub mod endpoint;
 pub mod key;
 pub mod propagation;
-pub mod resources;
 pub mod role;
 pub mod vault;
 
@@ -18,11 +17,10 @@ pub use self::{
     endpoint::{ConnectionStatus, Decision, PrivateEndpoint, Provisioning, Wanted},
     key::{KeyBundle, KeyVersion, RotationPolicy},
     propagation::Propagation,
-    resources::{Pace, Resources, Subscription, UnderWay},
     role::{Assignment, Role, Scope},
     vault::{Network, Vault, VaultOptions},
 };
-use crate::rsa::RsaKey;
+use crate::{encoding::unix_now, rsa::RsaKey};
 
 /// Everything that exists on this side of the wire.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,14 +36,14 @@ pub struct World {
     /// How long what people do takes until it is known.
     #[serde(default)]
     pub propagation: Propagation,
-    /// What the resource manager knows beside vaults.
-    #[serde(default)]
-    pub resources: Resources,
 }
 
 /// An Entra tenant.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Directory {
+    /// What people call it, if it was named.
+    #[serde(default)]
+    pub display_name: Option<String>,
     /// Service principals by their application's client id.
     pub principals: BTreeMap<Uuid, Principal>,
     /// Whether Key Vault has no principal here (AADSTS500011).
@@ -105,14 +103,14 @@ impl World {
             vaults: BTreeMap::new(),
             signing_keys: vec![key],
             propagation: Propagation::default(),
-            resources: Resources::default(),
         }
     }
 
-    /// The principal of an application in a directory.
+    /// The principal of an application in a directory, once it may be used.
     #[must_use]
     pub fn principal(&self, directory: Uuid, client_id: Uuid) -> Option<&Principal> {
-        self.directories.get(&directory)?.principals.get(&client_id)
+        let principal = self.directories.get(&directory)?.principals.get(&client_id)?;
+        principal.is_usable().then_some(principal)
     }
 
     /// When tokens of a directory begin and end.
@@ -123,10 +121,24 @@ impl World {
     }
 
     /// Consents: makes the application's principal in that directory, enabled, and grants it roles of `resource`
-    /// (an application's identifier URI). Consenting again adds roles. Returns the principal's object id.
-    pub fn consent(&mut self, directory: Uuid, client_id: Uuid, resource: &str, roles: &[&str]) -> Uuid {
+    /// (an application's identifier URI). A new principal may be used after so many seconds. Consenting again adds roles.
+    /// Returns the principal's object id.
+    pub fn consent(
+        &mut self,
+        directory: Uuid,
+        client_id: Uuid,
+        resource: &str,
+        roles: &[&str],
+        after_seconds: u32,
+    ) -> Uuid {
         let principals = &mut self.directories.entry(directory).or_default().principals;
+        let is_new = !principals.contains_key(&client_id);
         let principal = principals.entry(client_id).or_insert_with(Principal::new);
+        if after_seconds == 0 {
+            principal.usable_from = None;
+        } else if is_new {
+            principal.usable_from = Some(unix_now() + i64::from(after_seconds));
+        }
         if !roles.is_empty() {
             let granted = principal.app_roles.entry(resource.to_owned()).or_default();
             granted.extend(roles.iter().map(|role| (*role).to_owned()));

@@ -79,6 +79,7 @@ impl World {
             client_id,
             resource: String::new(),
             roles: Vec::new(),
+            usable_after_seconds: 0,
         };
         self.emulator.order(consent).unwrap()["oid"]
             .as_str()
@@ -110,7 +111,11 @@ impl World {
             },
         );
         if is_given {
-            Order::Assign { host, assignment }
+            Order::Assign {
+                host,
+                assignment,
+                works_after_seconds: 0,
+            }
         } else {
             Order::Unassign { host, assignment }
         }

@@ -113,6 +113,7 @@ impl World {
                     client_id,
                     resource,
                     roles,
+                    usable_after_seconds: 0,
                 },
             )?;
         }
@@ -133,6 +134,7 @@ impl World {
             client_id,
             resource: String::new(),
             roles: Vec::new(),
+            usable_after_seconds: 0,
         };
         let principal = order(emulator, consent)?["oid"]
             .as_str()
@@ -221,7 +223,12 @@ fn assign(emulator: &Emulator, principal: Uuid, role: Role) -> Result<(), Failur
         assignment: assignment.clone(),
     };
     order(emulator, unassign)?;
-    order(emulator, Order::Assign { host, assignment }).map(drop)
+    let assign = Order::Assign {
+        host,
+        assignment,
+        works_after_seconds: 0,
+    };
+    order(emulator, assign).map(drop)
 }
 
 fn order(emulator: &Emulator, order: Order) -> Result<serde_json::Value, Failure> {

@@ -10,6 +10,12 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
+    /// What it is called where consent is asked for. Its client id if left out.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Where the consent page may send people back to, letter for letter.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
     /// `api://keyferry`: what a scope names, if the application is an API.
     #[serde(default)]
     pub identifier_uri: Option<String>,
@@ -67,6 +73,9 @@ pub struct Principal {
     pub enabled: bool,
     /// Whether Conditional Access blocks it (AADSTS53003).
     pub blocked: bool,
+    /// When it may first be used, if that was not at once: seconds since 1970. Until then Entra does not know it.
+    #[serde(default)]
+    pub usable_from: Option<i64>,
     /// The app roles it was granted, by resource.
     pub app_roles: BTreeMap<String, BTreeSet<String>>,
 }
@@ -77,6 +86,7 @@ impl Principal {
             oid: Uuid::new_v4(),
             enabled: true,
             blocked: false,
+            usable_from: None,
             app_roles: BTreeMap::new(),
         }
     }

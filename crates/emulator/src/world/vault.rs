@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     key::KeyBundle,
+    propagation::Propagating,
     role::{Action, Assignment, Scope},
 };
 
@@ -24,6 +25,9 @@ pub struct Vault {
     pub options: VaultOptions,
     /// Who may do what, unless it goes by access policies.
     pub assignments: Vec<Assignment>,
+    /// Changes of these that it does not know of yet.
+    #[serde(default)]
+    pub propagating: Vec<Propagating>,
     /// Whether the vault itself is soft-deleted: its name still resolves, and nothing answers.
     pub deleted: bool,
     /// Its keys by name.
@@ -88,6 +92,7 @@ impl Vault {
             directory,
             options,
             assignments: Vec::new(),
+            propagating: Vec::new(),
             deleted: false,
             keys: BTreeMap::new(),
         }
@@ -128,7 +133,7 @@ impl Vault {
                 .get(&oid)
                 .is_some_and(|granted| granted.contains(action.policy));
         }
-        self.assignments.iter().any(|assignment| {
+        self.in_force().any(|assignment| {
             assignment.principal == oid
                 && (assignment.role.allows(action) || assignment.role.allows_public(action))
                 && match &assignment.scope {
