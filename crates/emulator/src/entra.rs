@@ -2,6 +2,7 @@
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 
 mod assertion;
+pub(crate) mod consent;
 pub(crate) mod error;
 mod token;
 

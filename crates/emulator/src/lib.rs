@@ -21,6 +21,8 @@ mod control;
 mod encoding;
 mod entra;
 mod fault;
+mod form;
+mod html;
 mod keyvault;
 mod order;
 mod private;

@@ -237,21 +237,11 @@ async fn answer(
         ));
     };
     let path = head.uri.path();
-    let query = head.uri.query().unwrap_or_default();
-    match (asked.service, &asked.resource) {
-        (Service::Entra, _) => return Ok(entra::answer(state, &asked.host, asked.operation, path, &body)),
-        (Service::ResourceManager, Some(route)) => {
-            let call = arm::Call {
-                host: &asked.host,
-                headers: &head.headers,
-                query,
-                body,
-                route: route.clone(),
-            };
-            return Ok(arm::answer(state, &call));
+    if entra::is_login_host(&asked.host) {
+        if let Some(page) = entra::consent::answer(state, &head, &body) {
+            return Ok(page);
         }
-        (Service::ResourceManager, None) => return Ok(with_arm_headers(ArmError::unknown_route().into_answer())),
-        (Service::KeyVault, _) => {}
+        return Ok(entra::answer(state, &asked.host, asked.operation, path, &body));
     }
     let there = state
         .world()

@@ -13,6 +13,7 @@ use crate::{
     calls::Calls,
     encoding::hex_name,
     fault::Faults,
+    form::FormToken,
     keyvault::Throttle,
     private::PrivateNetwork,
     rsa::RsaKey,
@@ -29,7 +30,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) throttle: Throttle,
-    pub(crate) private: PrivateNetwork,
+    pub(crate) form_token: FormToken,
 }
 
 /// What is kept between runs.
@@ -69,7 +70,7 @@ impl State {
             faults: Faults::default(),
             calls: Calls::default(),
             throttle: Throttle::default(),
-            private: PrivateNetwork::default(),
+            form_token: FormToken::draw(),
         };
         state.save(&state.world())?;
         Ok(state)

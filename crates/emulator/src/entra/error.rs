@@ -1,6 +1,8 @@
 //! Entra's refusals, word for word.
 //! <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
 
+use std::fmt::Display;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -42,7 +44,7 @@ impl TokenError {
         )
     }
 
-    pub(crate) fn unknown_application(client_id: &str, directory: Uuid) -> Self {
+    pub(crate) fn unknown_application(client_id: &str, directory: &impl Display) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "unauthorized_client",
@@ -129,6 +131,34 @@ impl TokenError {
         )
     }
 
+    /// Of the consent page: nobody is sent to this address.
+    pub(crate) fn unregistered_redirect(redirect: &str, client_id: Uuid) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            50_011,
+            format!(
+                "The redirect URI '{redirect}' specified in the request does not match the redirect URIs configured for the application '{client_id}'. Make sure the redirect URI sent in the request matches one added to your application in the Azure portal. Navigate to https://aka.ms/redirectUriMismatchError to learn more about how to troubleshoot this error."
+            ),
+        )
+    }
+
+    /// Of the consent page's second form: the administrator said no.
+    pub(crate) fn consent_declined() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "consent_required",
+            65_004,
+            "The resource owner or authorization server denied the request.".into(),
+        )
+    }
+
+    pub(crate) fn missing_parameter(name: &str) -> Self {
+        Self::bad_request(&format!(
+            "The request body must contain the following parameter: '{name}'."
+        ))
+    }
+
     pub(crate) fn bad_request(message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", 900_144, message.to_owned())
     }
@@ -141,6 +171,16 @@ impl TokenError {
             90_055,
             "The server is temporarily too busy to handle the request. Please try again later.".into(),
         )
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What people are told, as of the time it is asked for.
+    pub(crate) fn description(self) -> String {
+        let (_, body) = self.into_parts();
+        body["error_description"].as_str().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn into_parts(self) -> (StatusCode, Value) {

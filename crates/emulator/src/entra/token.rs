@@ -18,9 +18,7 @@ pub(super) fn issue(state: &State, host: &str, tenant: &str, body: &Bytes) -> Re
     let form: HashMap<String, String> = url::form_urlencoded::parse(body).into_owned().collect();
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     if field("grant_type") != "client_credentials" {
-        return Err(TokenError::bad_request(
-            "The request body must contain the following parameter: 'grant_type'.",
-        ));
+        return Err(TokenError::missing_parameter("grant_type"));
     }
     let world = state.world();
     let directory = tenant
@@ -33,7 +31,7 @@ pub(super) fn issue(state: &State, host: &str, tenant: &str, body: &Bytes) -> Re
         .parse::<Uuid>()
         .ok()
         .and_then(|id| Some((id, world.applications.get(&id)?)))
-        .ok_or_else(|| TokenError::unknown_application(client_id, directory))?;
+        .ok_or_else(|| TokenError::unknown_application(client_id, &directory))?;
     prove(
         &world,
         &Proof {
