@@ -73,6 +73,7 @@ impl Dev {
         let config = EmulatorConfig {
             https: self.azure,
             control: self.control,
+            portal: None,
             state_dir: Some(home.emulator()),
             signing_key: None,
         };

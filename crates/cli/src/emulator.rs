@@ -16,6 +16,10 @@ pub(crate) struct Emulator {
     /// Where orders are taken; keep it on loopback
     #[arg(long, default_value = "127.0.0.1:8081")]
     control: SocketAddr,
+    /// Where people act as customers' administrators, with a browser: the portal and the consent page. Must be of loopback;
+    /// nowhere if left out
+    #[arg(long)]
+    portal: Option<SocketAddr>,
     /// Where state is kept between runs; nothing is kept if left out
     #[arg(long)]
     state_dir: Option<PathBuf>,
@@ -26,11 +30,13 @@ impl Emulator {
         let Self {
             https,
             control,
+            portal,
             state_dir,
         } = self;
         let config = EmulatorConfig {
             https,
             control,
+            portal,
             state_dir,
             signing_key: None,
         };
@@ -38,14 +44,15 @@ impl Emulator {
             .await
             .map_err(|error| Failure::start(format!("the emulator does not start: {error}")))?;
         let mut signals = Signals::listen()?;
-        println!(
-            "{}",
-            serde_json::json!({
-                "https": emulator.https_addr(),
-                "control": emulator.control_addr(),
-                "ca": format!("http://{}/ca.pem", emulator.control_addr()),
-            })
-        );
+        let mut answers = serde_json::json!({
+            "https": emulator.https_addr(),
+            "control": emulator.control_addr(),
+            "ca": format!("http://{}/ca.pem", emulator.control_addr()),
+        });
+        if let Some(portal) = emulator.portal_addr() {
+            answers["portal"] = format!("http://{portal}/").into();
+        }
+        println!("{answers}");
         signals.stop().await;
         emulator.stop().await;
         Ok(())

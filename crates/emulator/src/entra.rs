@@ -50,6 +50,11 @@ pub(crate) fn is_vault_host(host: &str) -> bool {
         .is_some_and(|(_, suffix)| CLOUDS.iter().any(|(_, suffixes)| suffixes.contains(&suffix)))
 }
 
+/// What the hosts of vaults end with, in every cloud.
+pub(crate) fn vault_suffixes() -> impl Iterator<Item = &'static str> {
+    CLOUDS.iter().flat_map(|(_, suffixes)| *suffixes)
+}
+
 /// What a path asks Entra for.
 pub(crate) fn operation(method: &Method, path: &str) -> Operation {
     match segments(path).as_slice() {

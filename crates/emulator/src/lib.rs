@@ -25,7 +25,7 @@ mod form;
 mod html;
 mod keyvault;
 mod order;
-mod private;
+mod portal;
 #[cfg(test)]
 mod reference;
 mod rsa;
@@ -67,6 +67,8 @@ pub struct EmulatorConfig {
     pub https: SocketAddr,
     /// Where orders are taken. Keep it on loopback: whoever reaches it is everyone's administrator.
     pub control: SocketAddr,
+    /// Where people act as customers' administrators, with a browser; nowhere if left out. Must be of loopback.
+    pub portal: Option<SocketAddr>,
     /// Where state is kept between runs; nothing is kept if left out.
     pub state_dir: Option<PathBuf>,
     /// A PKCS#8 key for Entra to sign with, to be spared the making of one.
@@ -79,6 +81,7 @@ pub struct Emulator {
     state: Arc<State>,
     https: SocketAddr,
     control: SocketAddr,
+    portal: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -90,6 +93,16 @@ impl Emulator {
             TcpListener::bind(config.https).await?,
             TcpListener::bind(config.control).await?,
         );
+        let portal = match config.portal {
+            Some(address) if !address.ip().is_loopback() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the portal is for this machine alone: its address must be of loopback",
+                ));
+            }
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
         let opened = tokio::task::spawn_blocking(move || {
             State::open(config.state_dir.as_deref(), config.signing_key.as_deref())
         });
@@ -98,6 +111,7 @@ impl Emulator {
         let emulator = Self {
             https: https.local_addr()?,
             control: control.local_addr()?,
+            portal: portal.as_ref().map(TcpListener::local_addr).transpose()?,
             state,
             stop,
             tasks,
@@ -114,6 +128,13 @@ impl Emulator {
             Arc::clone(&emulator.state),
             emulator.stop.clone(),
         ));
+        if let Some(portal) = portal {
+            emulator.tasks.spawn(portal::serve(
+                portal,
+                Arc::clone(&emulator.state),
+                emulator.stop.clone(),
+            ));
+        }
         emulator.tasks.close();
         Ok(emulator)
     }
@@ -128,6 +149,12 @@ impl Emulator {
     #[must_use]
     pub fn control_addr(&self) -> SocketAddr {
         self.control
+    }
+
+    /// Where people act as customers' administrators, if anywhere.
+    #[must_use]
+    pub fn portal_addr(&self) -> Option<SocketAddr> {
+        self.portal
     }
 
     /// The certificate that clients are to trust.
@@ -209,6 +236,7 @@ impl Default for EmulatorConfig {
         Self {
             https: free,
             control: free,
+            portal: None,
             state_dir: None,
             signing_key: None,
         }

@@ -70,6 +70,8 @@ pub enum Order {
     PurgeVault { host: String },
     /// Has a vault trust another directory.
     MoveVault { host: String, directory: Uuid },
+    /// Turns on a vault's purge protection, which cannot be turned off again.
+    ProtectVault { host: String },
     /// Opens, restricts or closes a vault's network.
     SetNetwork { host: String, network: Network },
     /// Turns a vault to access policies, or back to roles.
@@ -376,6 +378,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
             world.disconnect(&host);
         }
         Order::MoveVault { host, directory } => find(world, &host)?.directory = directory,
+        Order::ProtectVault { host } => find(world, &host)?.options.purge_protection = true,
         Order::SetNetwork { host, network } => find(world, &host)?.options.network = network,
         Order::SetAccessPolicies { host, access_policies } => {
             find(world, &host)?.options.access_policies = access_policies;

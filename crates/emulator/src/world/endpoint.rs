@@ -136,6 +136,12 @@ impl PrivateEndpoint {
         )
     }
 
+    /// Whether its connection waits for a decision.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.status == ConnectionStatus::Pending
+    }
+
     /// Whether requests get through.
     #[must_use]
     pub fn is_open(&self) -> bool {
