@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod browser;
+mod connections;
 mod consent;
 mod doors;
+mod policies;
 mod portal;
 mod propagation;
 mod world;

@@ -38,6 +38,7 @@ impl World {
             .tls_certs_merge([reqwest::Certificate::from_pem(emulator.ca_pem().as_bytes()).unwrap()])
             .resolve(HOST, emulator.https_addr())
             .resolve("login.microsoftonline.com", emulator.https_addr())
+            .resolve("management.azure.com", emulator.https_addr())
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()
