@@ -24,7 +24,7 @@ struct Ask {
 }
 
 impl Ask {
-    fn of(tenant: impl ToString, form: &'static str) -> Self {
+    fn of(tenant: impl Into<String>, form: &'static str) -> Self {
         let mut parameters = vec![
             ("client_id", APPLICATION.to_string()),
             ("redirect_uri", REDIRECT.to_owned()),
@@ -34,15 +34,15 @@ impl Ask {
             parameters.push(("scope", SCOPE.to_owned()));
         }
         Self {
-            tenant: tenant.to_string(),
+            tenant: tenant.into(),
             form,
             parameters,
         }
     }
 
-    fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.parameters.retain(|(given, _)| *given != name);
-        self.parameters.push((name, value.to_string()));
+        self.parameters.push((name, value.into()));
         self
     }
 

@@ -68,7 +68,7 @@ impl Asked {
     pub(super) fn origin(&self) -> String {
         match self.redirect.origin() {
             url::Origin::Opaque(_) => format!("{}:", self.redirect.scheme()),
-            origin => origin.ascii_serialization(),
+            origin @ url::Origin::Tuple(..) => origin.ascii_serialization(),
         }
     }
 }

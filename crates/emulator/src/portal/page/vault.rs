@@ -12,7 +12,7 @@ use axum::{
 use http::Response;
 use uuid::Uuid;
 
-use self::view::{ConnectionView, KeyView, Policy, RoleView, connection, key, network, policies, roles};
+use self::view::{ConnectionView, KeyView, NetworkView, Policy, RoleView, connection, key, network, policies, roles};
 use super::{
     super::{
         Portal, name,
@@ -20,7 +20,6 @@ use super::{
     },
     Person, found, people,
 };
-use crate::world::Network;
 
 #[derive(Template)]
 #[template(path = "portal/vault.html")]
@@ -36,9 +35,7 @@ struct Page<'a> {
     is_deleted: bool,
     recoverable_days: u32,
     is_protected: bool,
-    network: String,
-    is_open: bool,
-    is_closed: bool,
+    network: NetworkView,
     keys: Vec<KeyView>,
     people: Vec<Person>,
     role_choices: Vec<(String, &'static str)>,
@@ -70,8 +67,6 @@ pub(in crate::portal) async fn show(
             recoverable_days: vault.options.recoverable_days,
             is_protected: vault.options.purge_protection,
             network: network(&vault.options.network),
-            is_open: vault.options.network == Network::Open,
-            is_closed: vault.options.network == Network::Closed,
             keys: vault
                 .keys
                 .iter()

@@ -163,8 +163,14 @@ fn status(status: ConnectionStatus) -> &'static str {
 }
 
 /// Who may connect.
-pub(super) fn network(network: &Network) -> String {
-    match network {
+pub(super) struct NetworkView {
+    pub(super) text: String,
+    pub(super) is_open: bool,
+    pub(super) is_closed: bool,
+}
+
+pub(super) fn network(network: &Network) -> NetworkView {
+    let text = match network {
         Network::Open => "Open: from all networks".to_owned(),
         Network::Closed => "Closed: through approved private endpoints alone".to_owned(),
         Network::Firewall(addresses) if addresses.is_empty() => "Firewall: from no address".to_owned(),
@@ -172,5 +178,10 @@ pub(super) fn network(network: &Network) -> String {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             format!("Firewall: from {}", addresses.join(", "))
         }
+    };
+    NetworkView {
+        text,
+        is_open: *network == Network::Open,
+        is_closed: *network == Network::Closed,
     }
 }
