@@ -1,5 +1,6 @@
 //! What the emulator promises to people with a browser, and to whoever orders that things take their time.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+#![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
 mod browser;
 mod connections;
