@@ -11,17 +11,17 @@ pub enum RegistryError {
     /// The database answers, but has no schema, or an older one than this version's.
     #[error("the tenant registry's database has not this version's schema: run `keyferry migrate`")]
     NotMigrated(#[source] sqlx::Error),
-    /// Someone else changed the tenant since it was read.
-    #[error("the tenant was changed in the meantime")]
+    /// Someone else changed the tenant or the onboarding since it was read, or had its id before.
+    #[error("it was changed in the meantime")]
     Conflict,
-    /// The slug is another tenant's.
+    /// The slug is another tenant's, or that of an onboarding that is not closed.
     #[error("the slug is taken")]
     SlugTaken,
     /// The idempotency key came before, with another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,
-    /// A row that cannot be a tenant: somebody's hand was on the database.
-    #[error("the tenant registry holds a row that is no tenant")]
+    /// A row that cannot be what it should: somebody's hand was on the database, or a later release's.
+    #[error("the tenant registry holds a row that cannot be read")]
     Corrupt(&'static str),
     /// The schema could not be brought up to date.
     #[error("the tenant registry's schema could not be migrated")]
@@ -51,11 +51,7 @@ impl RegistryError {
 impl From<sqlx::Error> for RegistryError {
     /// What is not a unique slug is the database's failure. Constraint names are the same in both stores.
     fn from(error: sqlx::Error) -> Self {
-        let slug = error.as_database_error().is_some_and(|error| {
-            error.is_unique_violation()
-                && (error.constraint() == Some("tenants_slug") || error.message().contains("tenants.slug"))
-        });
-        if slug {
+        if is_of_a_slug(&error) {
             Self::SlugTaken
         } else if lacks_schema(&error) {
             Self::NotMigrated(error)
@@ -63,6 +59,17 @@ impl From<sqlx::Error> for RegistryError {
             Self::Unavailable(error)
         }
     }
+}
+
+/// Whether a slug is taken. Postgres has the constraint's name, SQLite the columns' in words; triggers say the same as indexes.
+fn is_of_a_slug(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        let named = matches!(error.constraint(), Some("tenants_slug" | "onboardings_slug"));
+        let told = ["tenants.slug", "onboardings.slug"]
+            .iter()
+            .any(|column| error.message() == format!("UNIQUE constraint failed: {column}"));
+        error.is_unique_violation() && named || told
+    })
 }
 
 fn is_passing(error: &sqlx::Error) -> bool {

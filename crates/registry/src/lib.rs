@@ -1,6 +1,6 @@
-//! Tenants, kept in Postgres or SQLite.
+//! Tenants, and customers on their way to being tenants, kept in Postgres or SQLite.
 //!
-//! [`Tenant`] is loaded and saved whole. A [`TenantStore`] keeps it; there are two, held to one suite of tests. The
+//! [`Tenant`] and [`Onboarding`] are loaded and saved whole. A [`Store`] keeps them; there are two, held to one suite of tests. The
 //! [`Registry`] stands before a store with a bounded view in memory that follows the store's change feed, so that the
 //! hot path asks no database, and known tenants keep working while the database is down.
 
@@ -21,7 +21,7 @@ pub use self::{
     onboarding::{Onboarding, OnboardingStore},
     postgres::PostgresStore,
     sqlite::SqliteStore,
-    store::{Change, Created, Idempotency, IdempotencyKey, Mark, TenantStore},
+    store::{Change, Created, Idempotency, IdempotencyKey, Mark, Store, TenantStore},
     tenant::{ChangeError, DisplayName, NameError, NewTenant, Revision, Slug, Tenant, TenantStatus},
     url::{DatabaseUrl, DatabaseUrlError},
     view::{Changed, Registry, RegistryLimits, RegistryStats},
@@ -31,7 +31,7 @@ pub use self::{
 pub type Clock = fn() -> time::OffsetDateTime;
 
 /// Opens the store that `url` names. Nothing is connected yet: a service may start before its database.
-pub fn connect(url: &DatabaseUrl, clock: Clock) -> Result<Arc<dyn TenantStore>, RegistryError> {
+pub fn connect(url: &DatabaseUrl, clock: Clock) -> Result<Arc<dyn Store>, RegistryError> {
     Ok(match url {
         DatabaseUrl::Postgres(options) => Arc::new(PostgresStore::connect_lazy(options.clone(), clock)),
         DatabaseUrl::Sqlite(options) => Arc::new(SqliteStore::connect_lazy(options.clone(), clock)),

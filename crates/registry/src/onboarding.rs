@@ -5,7 +5,10 @@
 
 mod answers;
 mod check;
+mod document;
 mod endpoint;
+mod route;
+pub(crate) mod row;
 mod store;
 
 use std::collections::BTreeMap;
@@ -162,4 +165,41 @@ pub struct Recorded {
     pub kind: String,
     /// With what.
     pub details: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// Its name on the wire and in the store.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Active { .. } => "active",
+            Self::Closing { .. } => "closing",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
+    /// Since when it is so; nothing while it is open.
+    #[must_use]
+    pub fn since(self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Open => None,
+            Self::Active { since } | Self::Closing { since } | Self::Closed { at: since } => Some(since),
+        }
+    }
+}
+
+impl Actor {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Operator, Self::Customer, Self::Keyferry];
+
+    /// Its name on the wire and in the store.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Customer => "customer",
+            Self::Keyferry => "keyferry",
+        }
+    }
 }

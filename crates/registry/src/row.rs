@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keyferry_crypto::{
     id::{Cloud, DirectoryId, KeyRef, TenantId, VaultHost},
-    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ pub(crate) struct Row {
     pub(crate) lease_max_age_seconds: i32,
     pub(crate) lease_max_messages: i64,
     pub(crate) outage_grace_seconds: i32,
+    pub(crate) route: String,
+    pub(crate) route_address: Option<String>,
     pub(crate) status: String,
     pub(crate) purge_at: Option<OffsetDateTime>,
     pub(crate) revision: i64,
@@ -46,12 +48,17 @@ impl From<&Tenant> for Row {
             version,
             former,
             policy,
-            route: _,
+            route,
         } = &tenant.keys;
         let (status, purge_at) = match tenant.status {
             TenantStatus::Active => ("active", None),
             TenantStatus::Suspended => ("suspended", None),
             TenantStatus::Deleting { purge_at } => ("deleting", Some(purge_at)),
+        };
+        let (route, route_address) = match route {
+            Route::Public => ("public", None),
+            Route::Private(address) => ("private", Some(address.to_string())),
+            Route::Closed => ("closed", None),
         };
         Self {
             id: id.0,
@@ -70,6 +77,8 @@ impl From<&Tenant> for Row {
             lease_max_age_seconds: seconds(policy.lease_max_age),
             lease_max_messages: i64::try_from(policy.lease_max_messages).unwrap_or(i64::MAX),
             outage_grace_seconds: seconds(policy.outage_grace),
+            route: route.to_owned(),
+            route_address,
             status: status.to_owned(),
             purge_at,
             revision: tenant.revision.0,
@@ -96,6 +105,14 @@ impl TryFrom<Row> for Tenant {
             ("deleting", Some(purge_at)) => TenantStatus::Deleting { purge_at },
             _ => return Err(RegistryError::Corrupt("status")),
         };
+        let route = match (row.route.as_str(), row.route_address) {
+            ("public", None) => Route::Public,
+            ("private", Some(address)) => {
+                Route::Private(address.parse().map_err(|_| RegistryError::Corrupt("route_address"))?)
+            }
+            ("closed", None) => Route::Closed,
+            _ => return Err(RegistryError::Corrupt("route")),
+        };
         let policy = SealingPolicy {
             cache_ttl: duration(row.cache_ttl_seconds.into(), "cache_ttl_seconds")?,
             lease_max_age: duration(row.lease_max_age_seconds.into(), "lease_max_age_seconds")?,
@@ -117,7 +134,7 @@ impl TryFrom<Row> for Tenant {
                 version,
                 former: serde_json::from_value(row.former_keys).map_err(|_| RegistryError::Corrupt("former_keys"))?,
                 policy,
-                route: keyferry_crypto::tenant::Route::Public,
+                route,
             },
             status,
             revision: Revision(row.revision),

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keyferry_crypto::id::TenantId;
 use time::{Duration, OffsetDateTime};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::{
     error::RegistryError,
+    onboarding::OnboardingStore,
     tenant::{Revision, Slug, Tenant},
 };
 
 /// Keeps tenants. Each method is one transaction: it happened whole or not at all.
 #[async_trait]
 pub trait TenantStore: Send + Sync + 'static {
-    /// Registers a tenant, or answers the one that the same request registered before.
+    /// Registers a tenant, or answers the one that the same request registered before. `SlugTaken` if a tenant or an
+    /// onboarding that is not closed has its slug.
     async fn create(&self, tenant: &Tenant, idempotency: Option<&Idempotency>) -> Result<Created, RegistryError>;
 
     /// The tenant of that name, unless it was purged.
@@ -45,6 +47,16 @@ pub trait TenantStore: Send + Sync + 'static {
     /// also polls.
     async fn listen(&self, wake: Arc<Notify>);
 }
+
+/// What a database does for the whole of the registry.
+pub trait Store: TenantStore + OnboardingStore {
+    /// Tells which onboardings changed, here or on another replica, from now on: for whoever shows one. It is told while
+    /// [`TenantStore::listen`] is. A change may be told more than once, or be lost: whoever relies on it also polls.
+    fn onboarding_changes(&self) -> broadcast::Receiver<TenantId>;
+}
+
+/// How many onboardings' changes are kept for whoever is slow to take them.
+pub(crate) const ONBOARDING_CHANGES_KEPT: usize = 1_024;
 
 /// A tenant's newest state, as the change feed tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +108,25 @@ pub struct Idempotency {
     pub key: IdempotencyKey,
     /// SHA-256 of the request and of who made it.
     pub fingerprint: [u8; 32],
+}
+
+/// What an idempotency key was used for. There is one space of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To register a tenant.
+    Tenant,
+    /// To open an onboarding.
+    Onboarding,
+}
+
+impl Purpose {
+    /// Its name in the store.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Onboarding => "onboarding",
+        }
+    }
 }
 
 impl Idempotency {

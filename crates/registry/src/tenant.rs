@@ -9,6 +9,8 @@ use keyferry_crypto::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::onboarding::Onboarding;
+
 /// A customer of the platform.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
@@ -68,6 +70,14 @@ pub enum ChangeError {
     /// The key's vault is not in the tenant's cloud.
     #[error("the vault is not in the tenant's cloud")]
     OtherCloud,
+    /// Another vault asked of a tenant whose vault is not reached over the public network.
+    #[error(
+        "the tenant's vault is reached by a private endpoint only: another vault, and the endpoint to it, are a matter of its onboarding"
+    )]
+    OtherVault,
+    /// An onboarding's tenant asked for before the onboarding has a directory, a vault and a key.
+    #[error("the onboarding has not all of directory, vault and key yet")]
+    Incomplete,
     /// There are already [`MAX_FORMER_KEYS`] former keys.
     #[error(
         "the tenant has had {MAX_FORMER_KEYS} other keys already: rewrap what they still protect, then ask for their removal"
@@ -125,10 +135,32 @@ impl Tenant {
         })
     }
 
-    /// Makes another key the current one; the one before still opens what it wrapped.
+    /// The tenant that an onboarding ends in, to be registered, active: of the onboarding's id, and reached as it says.
+    pub fn onboarded(onboarding: &Onboarding, now: OffsetDateTime) -> Result<Self, ChangeError> {
+        let answers = &onboarding.answers;
+        let new = NewTenant {
+            slug: onboarding.slug.clone(),
+            display_name: onboarding.display_name.clone(),
+            directory: answers.directory.ok_or(ChangeError::Incomplete)?,
+            cloud: onboarding.cloud,
+            key: answers.key_ref().ok_or(ChangeError::Incomplete)?,
+            version: answers.version.clone(),
+            policy: onboarding.policy,
+        };
+        let mut tenant = Self::new(new, now)?;
+        tenant.keys.tenant = onboarding.tenant;
+        tenant.keys.route = onboarding.route(Route::Public);
+        Ok(tenant)
+    }
+
+    /// Makes another key the current one; the one before still opens what it wrapped. Of the same vault only, while that is not
+    /// reached over the public network: to the other vault there is no such way.
     pub fn change_key(&mut self, key: KeyRef, version: VersionPolicy) -> Result<(), ChangeError> {
         if key.vault.cloud() != self.cloud {
             return Err(ChangeError::OtherCloud);
+        }
+        if key.vault != self.keys.current.vault && self.keys.route != Route::Public {
+            return Err(ChangeError::OtherVault);
         }
         if key != self.keys.current {
             self.keys.former.retain(|former| *former != key);
@@ -140,6 +172,11 @@ impl Tenant {
         }
         self.keys.version = version;
         Ok(())
+    }
+
+    /// Changes the way to the current key's vault.
+    pub fn change_route(&mut self, route: Route) {
+        self.keys.route = route;
     }
 
     /// Changes how long keys may be kept and used.
@@ -190,7 +227,8 @@ pub struct NewTenant {
     pub policy: SealingPolicy,
 }
 
-fn check_policy(policy: &SealingPolicy) -> Result<(), ChangeError> {
+/// Holds that a policy is within the limits that a tenant's has.
+pub fn check_policy(policy: &SealingPolicy) -> Result<(), ChangeError> {
     let age = Duration::from_secs(1)..=SealingPolicy::MAX_LEASE_AGE;
     if policy.cache_ttl > SealingPolicy::MAX_CACHE_TTL {
         Err(ChangeError::CacheTtl)

@@ -27,6 +27,7 @@ use tokio::{
 use self::position::Position;
 use crate::{
     error::RegistryError,
+    onboarding::{Event, Onboarding, OnboardingStore},
     store::{Created, Idempotency, TenantStore},
     tenant::{Slug, Tenant},
 };
@@ -144,6 +145,21 @@ impl Registry {
         self.hold(&created.tenant);
         self.follow_soon().await;
         Ok(created)
+    }
+
+    /// Saves an onboarding that is active now, and registers its tenant, in `store`, which keeps both. The tenant can be used here
+    /// once this returns, and on other replicas a moment later.
+    pub async fn activate(
+        &self,
+        store: &dyn OnboardingStore,
+        onboarding: &Onboarding,
+        tenant: &Tenant,
+        events: &[Event],
+    ) -> Result<(Onboarding, Tenant), RegistryError> {
+        let (onboarding, tenant) = store.activate(onboarding, tenant, events).await?;
+        self.hold(&tenant);
+        self.follow_soon().await;
+        Ok((onboarding, tenant))
     }
 
     /// Saves a tenant that was read at `tenant.revision`. The change holds here once this returns, even if the feed does not

@@ -255,7 +255,8 @@ impl From<&SealingPolicy> for PolicyDocument {
 /// Which field a refused change is about.
 fn field_of(error: ChangeError) -> &'static str {
     match error {
-        ChangeError::OtherCloud => "vault",
+        ChangeError::OtherCloud | ChangeError::OtherVault => "vault",
+        ChangeError::Incomplete => "onboarding",
         ChangeError::TooManyFormerKeys => "former_keys",
         ChangeError::Deleting => "status",
         ChangeError::CacheTtl => "policy.cache_ttl_seconds",

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keyferry_crypto::tenant::{SealingPolicy, TenantKeys};
+use keyferry_crypto::tenant::{Route, SealingPolicy, TenantKeys};
 use keyferry_registry::{
     Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore, connect, migrate,
 };
@@ -131,6 +131,7 @@ fn told(tenant: &Tenant) -> Value {
         version,
         former,
         policy,
+        route,
     } = keys;
     let SealingPolicy {
         cache_ttl,
@@ -138,6 +139,11 @@ fn told(tenant: &Tenant) -> Value {
         lease_max_messages,
         outage_grace,
     } = policy;
+    let route = match route {
+        Route::Public => "public".to_owned(),
+        Route::Private(address) => address.to_string(),
+        Route::Closed => "closed".to_owned(),
+    };
     let time = |time: &time::OffsetDateTime| time.format(&Rfc3339).expect("a time");
     let (status, purge_at) = match status {
         TenantStatus::Active => ("active", None),
@@ -149,7 +155,7 @@ fn told(tenant: &Tenant) -> Value {
         "current": current, "version": version, "former": former,
         "cache_ttl": cache_ttl.as_secs(), "lease_max_age": lease_max_age.as_secs(),
         "lease_max_messages": lease_max_messages, "outage_grace": outage_grace.as_secs(),
-        "status": status, "purge_at": purge_at, "revision": revision,
+        "route": route, "status": status, "purge_at": purge_at, "revision": revision,
         "created_at": time(created_at), "updated_at": time(updated_at),
     })
 }

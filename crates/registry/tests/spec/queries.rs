@@ -7,14 +7,20 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 
 use crate::stores::{empty_postgres, open};
 
-const SOURCE: &str = include_str!("../../src/postgres.rs");
+const SOURCES: [&str; 5] = [
+    include_str!("../../src/postgres.rs"),
+    include_str!("../../src/postgres/feed.rs"),
+    include_str!("../../src/postgres/idempotency.rs"),
+    include_str!("../../src/postgres/onboardings.rs"),
+    include_str!("../../src/postgres/tenants.rs"),
+];
 
 #[tokio::test]
 async fn what_is_kept_of_the_queries_is_what_postgres_says_of_them_today() {
     let Some(url) = empty_postgres().await else { return };
     open(&url).await;
     let mut postgres = PgConnection::connect(&url).await.expect("the server answers");
-    let source = SOURCE.replace("\\\"", "\"");
+    let source = SOURCES.concat().replace("\\\"", "\"");
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.sqlx");
     for file in std::fs::read_dir(kept).expect("what is kept") {
         let path = file.expect("an entry").path();

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc};
 
-use keyferry_registry::{DatabaseUrl, TenantStore, connect, migrate};
+use keyferry_registry::{DatabaseUrl, Store, TenantStore, connect, migrate};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, SqliteConnection,
     migrate::{MigrateError, Migrator},
@@ -61,8 +61,13 @@ pub async fn empty_postgres() -> Option<String> {
     Some(format!("{base}/{database}"))
 }
 
-/// The store on a database, which is brought to the current schema first.
+/// The store of tenants on a database, which is brought to the current schema first.
 pub async fn open(url: &str) -> Arc<dyn TenantStore> {
+    open_whole(url).await
+}
+
+/// The same, as the store of all that there is.
+pub async fn open_whole(url: &str) -> Arc<dyn Store> {
     let url: DatabaseUrl = url.parse().expect("a URL");
     migrate(&url).await.expect("migrated");
     migrate(&url).await.expect("migrating again changes nothing");

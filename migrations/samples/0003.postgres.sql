@@ -1,0 +1,50 @@
+-- Rows as a service on schema 0003 could have left them: every status, every optional column with and without a value.
+insert into tenants (id, slug, display_name, directory_id, cloud, vault, key_name, key_version, former_keys,
+    cache_ttl_seconds, lease_max_age_seconds, lease_max_messages, outage_grace_seconds,
+    route, route_address, status, purge_at, revision, created_at, updated_at)
+values
+    ('01890000-0000-7000-8000-000000000001', 'acme', 'Acme', '0d000000-0000-4000-8000-000000000001',
+     'public', 'acme-old.vault.azure.net', 'kek', null, '[]', 300, 300, 1000000, 0,
+     'public', null, 'purged', null, 1, '2027-01-01 00:00:00+00', '2027-01-02 00:00:00+00'),
+    ('01890000-0000-7000-8000-000000000002', 'acme', 'Acme & Söhne 🔑', '0d000000-0000-4000-8000-000000000002',
+     'public', 'acme.vault.azure.net', 'kek', null, '[]', 300, 300, 1000000, 0,
+     'private', '10.0.4.5', 'active', null, 3, '2027-01-15 08:00:00.123456+00', '2027-01-15 08:00:01+00'),
+    ('01890000-0000-7000-8000-000000000003', 'east', 'East', '0d000000-0000-4000-8000-000000000003',
+     'china', 'east.managedhsm.azure.cn', 'Key-2', '0123456789abcdef0123456789abcdef',
+     '[{"vault": "east.vault.azure.cn", "name": "kek"}, {"vault": "east.managedhsm.azure.cn", "name": "Key-1"}]',
+     0, 1, 1, 86400,
+     'closed', null, 'active', null, 4, '2027-01-15 08:00:00+00', '2027-01-15 08:00:00+00'),
+    ('01890000-0000-7000-8000-000000000004', 'bureau', 'Bureau', '0d000000-0000-4000-8000-000000000004',
+     'us-government', 'bureau.vault.usgovcloudapi.net', 'kek', null, '[]', 3600, 3600, 9223372036854775807, 60,
+     'private', 'fd00::5', 'suspended', null, 5, '2027-01-15 08:00:00+00', '2027-01-16 08:00:00+00'),
+    ('01890000-0000-7000-8000-000000000005', 'leaving', 'Leaving', '0d000000-0000-4000-8000-000000000005',
+     'public', 'leaving.vault.azure.net', 'kek', null, '[]', 300, 300, 1000000, 0,
+     'public', null, 'deleting', '2027-02-14 08:00:00.123456+00', 7, '2027-01-15 08:00:00+00', '2027-01-15 08:00:00+00');
+select setval('tenant_revisions', 11);
+
+-- Every stage; all that a document may hold, and as little as it may.
+insert into onboardings (tenant_id, slug, stage, due_at, claimed_until, document, revision, created_at, updated_at)
+values
+    ('01890000-0000-7000-8000-000000000002', 'acme', 'active', '2027-01-15 08:05:00.500000+00', null,
+     '{"format": 1, "display_name": "Acme & Söhne 🔑", "cloud": "public", "policy": {"cache_ttl_seconds": 300, "lease_max_age_seconds": 300, "lease_max_messages": 1000000, "outage_grace_seconds": 0}, "endpoint_policy": "required", "allows_public_path": true, "answers": {"directory": "0d000000-0000-4000-8000-000000000002", "vault": "acme.vault.azure.net", "key": "kek", "version": {"pinned": "0123456789abcdef0123456789abcdef"}, "resource": "/subscriptions/5f0b4d3e-7a1c-4c2f-9a0e-0d6b4f7c2a11/resourceGroups/Keys_(prod).eu/providers/Microsoft.KeyVault/vaults/acme"}, "canary": {"key": {"vault": "acme.vault.azure.net", "name": "kek"}, "version": "0123456789abcdef0123456789abcdef", "wrapped": "AQIDBA==", "digest": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="}, "endpoint": {"name": "keyferry-acme-1", "target": "/subscriptions/5f0b4d3e-7a1c-4c2f-9a0e-0d6b4f7c2a11/resourceGroups/Keys_(prod).eu/providers/Microsoft.KeyVault/vaults/acme", "state": "approved", "description": "welcome", "address": "10.0.4.5", "is_proven": true, "since": "2027-01-15T08:00:00.123456Z"}, "checks": {"directory": {"status": "passed", "finding": "directory-found", "values": {}, "evidence": null, "checked_at": "2027-01-15T08:00:01Z", "since": "2027-01-15T08:00:00Z", "attempts": 2}, "wrap": {"status": "waiting", "finding": "role-missing", "values": {"role": "Key Vault Crypto User"}, "evidence": {"status": 403, "code": "ForbiddenByRbac", "request_id": "r-1"}, "checked_at": "2027-01-15T08:00:01Z", "since": "2027-01-15T08:00:01Z", "attempts": 1}}, "link": {"serial": 3, "expires_at": "2027-02-01T08:00:00Z"}, "consent": {"nonce_digest": "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=", "expires_at": "2027-01-15T09:00:00Z"}, "stage_since": "2027-01-15T08:00:00Z", "idle_rounds": 4}',
+     8, '2027-01-15 08:00:00+00', '2027-01-15 08:00:00+00'),
+    ('01890000-0000-7000-8000-000000000006', 'new', 'open', '2027-01-15 08:05:00+00', '2027-01-15 08:10:00+00',
+     '{"format": 1, "display_name": "Söhne", "cloud": "china", "policy": {"cache_ttl_seconds": 0, "lease_max_age_seconds": 1, "lease_max_messages": 1, "outage_grace_seconds": 86400}, "endpoint_policy": "off", "allows_public_path": false, "answers": {"directory": null, "vault": null, "key": null, "version": "follow-latest", "resource": null}, "canary": null, "endpoint": null, "checks": {}, "link": {"serial": 1, "expires_at": "2027-02-01T08:00:00Z"}, "consent": null, "stage_since": null, "idle_rounds": 0}',
+     9, '2027-01-15 08:00:00+00', '2027-01-15 08:00:00+00'),
+    ('01890000-0000-7000-8000-000000000007', 'parting', 'closing', null, null,
+     '{"format": 1, "display_name": "Söhne", "cloud": "china", "policy": {"cache_ttl_seconds": 0, "lease_max_age_seconds": 1, "lease_max_messages": 1, "outage_grace_seconds": 86400}, "endpoint_policy": "optional", "allows_public_path": false, "answers": {"directory": null, "vault": null, "key": null, "version": "follow-latest", "resource": null}, "canary": null, "endpoint": null, "checks": {}, "link": {"serial": 1, "expires_at": "2027-02-01T08:00:00Z"}, "consent": null, "stage_since": "2027-01-15T08:00:00Z", "idle_rounds": 0}',
+     10, '2027-01-15 08:00:00+00', '2027-01-15 08:00:00+00'),
+    ('01890000-0000-7000-8000-000000000008', 'new', 'closed', null, null,
+     '{"format": 1, "display_name": "Gone", "cloud": "china", "policy": {"cache_ttl_seconds": 0, "lease_max_age_seconds": 1, "lease_max_messages": 1, "outage_grace_seconds": 86400}, "endpoint_policy": "off", "allows_public_path": false, "answers": {"directory": null, "vault": null, "key": null, "version": "follow-latest", "resource": null}, "canary": null, "endpoint": null, "checks": {}, "link": {"serial": 1, "expires_at": "2027-02-01T08:00:00Z"}, "consent": null, "stage_since": "2027-01-15T08:00:00Z", "idle_rounds": 0}',
+     11, '2027-01-15 08:00:00+00', '2027-01-15 08:00:00+00');
+
+insert into onboarding_events (tenant_id, number, at, actor, kind, details)
+values
+    ('01890000-0000-7000-8000-000000000002', 1, '2027-01-15 08:00:00+00', 'operator', 'opened', '{}'),
+    ('01890000-0000-7000-8000-000000000002', 2, '2027-01-15 08:00:00+00', 'customer', 'answered', '{"answer": "vault"}'),
+    ('01890000-0000-7000-8000-000000000006', 1, '2027-01-15 08:00:00+00', 'keyferry', 'check-changed', '{"check": "wrap", "status": "waiting"}');
+
+insert into idempotency_keys (key, fingerprint, kind, tenant_id, created_at)
+values
+    ('a-key', decode(repeat('01', 32), 'hex'), 'tenant', '01890000-0000-7000-8000-000000000002', '2027-01-15 07:59:59+00'),
+    ('b-key', decode(repeat('02', 32), 'hex'), 'onboarding', '01890000-0000-7000-8000-000000000006', '2027-01-15 07:59:59+00');
