@@ -2,7 +2,7 @@
 
 use keyferry_crypto::{
     id::{Cloud, KeyRef},
-    tenant::SealingPolicy,
+    tenant::{Route, SealingPolicy},
 };
 use keyferry_registry::{Idempotency, IdempotencyKey};
 use sqlx::error::ErrorKind;
@@ -94,7 +94,7 @@ async fn refuses(url: &str, ids: &[&str], times: &[&str]) {
     );
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "slug",
     "display_name",
@@ -107,6 +107,7 @@ const COLUMNS: [&str; 16] = [
     "lease_max_age_seconds",
     "lease_max_messages",
     "outage_grace_seconds",
+    "route",
     "status",
     "revision",
     "created_at",
@@ -165,6 +166,17 @@ fn bad_values() -> Vec<(&'static str, Vec<String>)> {
         ("lease_max_age_seconds", numbers(&[-1, 0, 3_601])),
         ("lease_max_messages", numbers(&[-1, 0])),
         ("outage_grace_seconds", numbers(&[-1, 86_401])),
+        ("route", texts(&["", "tunnel", "private"])),
+        ("route_address", texts(&["10.0.4.5"])),
+        (
+            "route = 'private', route_address",
+            [
+                vec!["null".to_owned()],
+                texts(&["", "a", "10.0.4.0/24", "host", "fd00::5%eth0", "10.0.4.5\n"]),
+                vec![text(46)],
+            ]
+            .concat(),
+        ),
         ("status", texts(&["", "gone", "Active"])),
         ("revision", numbers(&[-1, 0])),
     ]
@@ -194,6 +206,11 @@ async fn keeps_the_widest(url: &str) {
             lease_max_messages: i64::MAX.unsigned_abs(),
             outage_grace: SealingPolicy::MAX_OUTAGE_GRACE,
         };
+        widest.keys.route = [
+            Route::Closed,
+            Route::Private([255, 255, 255, 255].into()),
+            Route::Private("fd00:1111:2222:3333:4444:5555:6666:7777".parse().expect("an address")),
+        ][n];
         let mut kept = store.create(&widest, None).await.expect("created").tenant;
         std::mem::swap(&mut kept.keys.current, &mut kept.keys.former[0]);
         kept.delete(clock(), std::time::Duration::from_mins(1));
@@ -205,7 +222,7 @@ async fn keeps_the_widest(url: &str) {
 
 impl Raw {
     /// Holds that a statement breaks a constraint, and changes nothing.
-    async fn refuses(&mut self, statement: &str) {
+    pub async fn refuses(&mut self, statement: &str) {
         let error = match self.execute(statement).await {
             Ok(()) => panic!("the database took `{statement}`"),
             Err(error) => error,

@@ -6,18 +6,23 @@
 #![expect(clippy::expect_used, reason = "in a test, a failure's place is its message")]
 
 mod bounds;
+mod claims;
 mod constraints;
 mod contract;
 mod corrupt;
+mod customers;
+mod documents;
 mod fake;
 mod feed;
 mod guide;
 mod history;
 mod migrations;
+mod onboardings;
 mod partition;
 mod plans;
 mod purging;
 mod queries;
+mod routes;
 mod stores;
 mod tenant;
 mod urls;

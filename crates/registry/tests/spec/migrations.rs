@@ -10,14 +10,15 @@ use std::{
 
 use keyferry_crypto::tenant::{Route, SealingPolicy, TenantKeys};
 use keyferry_registry::{
-    Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore, connect, migrate,
+    RegistryError, Revision, Store, Tenant, TenantStatus, TenantStore as _, connect, migrate, onboarding::Onboarding,
 };
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
-    stores::{Raw, clock, empty_postgres, empty_sqlite, open},
+    customers::{event, idempotency, onboarding},
+    stores::{Raw, clock, empty_postgres, empty_sqlite, open_whole},
     world::tenant,
 };
 
@@ -71,7 +72,7 @@ async fn replay(kind: &str, version: i64, url: &str) {
     raw.execute(&sql).await.expect("the sample fits its schema");
     raw.every_case_is_there().await;
 
-    let store = open(url).await;
+    let store = open_whole(url).await;
     let expected = std::fs::read(sample(version, "json")).expect("a sample");
     let expected: Value = serde_json::from_slice(&expected).expect("JSON");
     holds(&*store, &expected).await;
@@ -87,7 +88,7 @@ async fn replay(kind: &str, version: i64, url: &str) {
 }
 
 /// Whether the store makes of the sample what it should.
-async fn holds(store: &dyn TenantStore, expected: &Value) {
+async fn holds(store: &dyn Store, expected: &Value) {
     let listed = store.list(None, 1_000).await.expect("listed");
     assert_eq!(json!(listed.iter().map(told).collect::<Vec<_>>()), expected["tenants"]);
     for tenant in &listed {
@@ -101,11 +102,23 @@ async fn holds(store: &dyn TenantStore, expected: &Value) {
     );
     assert_eq!(changes.iter().filter_map(|c| c.tenant.as_ref()).count(), listed.len());
 
+    let listed = store.list_onboardings(None, None, 1_000).await.expect("listed");
+    assert_eq!(
+        json!(listed.iter().map(told_onboarding).collect::<Vec<_>>()),
+        expected["onboardings"]
+    );
     for used in expected["idempotency_keys"].as_array().expect("keys") {
-        let idempotency = Idempotency {
-            key: IdempotencyKey::parse(used["key"].as_str().expect("a key")).expect("a key"),
-            fingerprint: [serde_json::from_value(used["fingerprint_byte"].clone()).expect("a byte"); 32],
-        };
+        let fingerprint = serde_json::from_value(used["fingerprint_byte"].clone());
+        let idempotency = idempotency(used["key"].as_str().expect("a key"), fingerprint.expect("a byte"));
+        if let Some(id) = used.get("onboarding") {
+            let opened = store
+                .open(&onboarding("other"), &event("opened"), Some(&idempotency))
+                .await;
+            let opened = opened.expect("known");
+            assert!(opened.replayed);
+            assert_eq!(json!(opened.onboarding.tenant), *id);
+            continue;
+        }
         let created = store.create(&tenant("other"), Some(&idempotency)).await.expect("known");
         assert!(created.replayed);
         assert_eq!(json!(created.tenant.keys.tenant), used["tenant"]);
@@ -160,6 +173,72 @@ fn told(tenant: &Tenant) -> Value {
     })
 }
 
+/// All of an onboarding, likewise.
+fn told_onboarding(onboarding: &Onboarding) -> Value {
+    let Onboarding {
+        tenant,
+        slug,
+        display_name,
+        cloud,
+        policy,
+        endpoint_policy,
+        allows_public_path,
+        answers,
+        canary,
+        endpoint,
+        checks,
+        link,
+        consent,
+        stage,
+        schedule,
+        revision,
+        created_at,
+        updated_at,
+    } = onboarding;
+    let time = |time: &time::OffsetDateTime| time.format(&Rfc3339).expect("a time");
+    let base64 = |bytes: &[u8]| base64_simd::STANDARD.encode_to_string(bytes);
+    let checks = checks.iter().map(|(name, check)| {
+        let evidence = check.observed.evidence.as_ref();
+        let evidence =
+            evidence.map(|said| json!({"status": said.status, "code": said.code, "request_id": said.request_id}));
+        let told = json!({
+            "status": check.observed.status.slug(), "finding": check.observed.finding.slug,
+            "values": check.observed.finding.values, "evidence": evidence,
+            "checked_at": time(&check.checked_at), "since": time(&check.since), "attempts": check.attempts,
+        });
+        (name.slug().to_owned(), told)
+    });
+    json!({
+        "tenant": tenant, "slug": slug, "display_name": display_name, "cloud": cloud,
+        "policy": {
+            "cache_ttl_seconds": policy.cache_ttl.as_secs(), "lease_max_age_seconds": policy.lease_max_age.as_secs(),
+            "lease_max_messages": policy.lease_max_messages, "outage_grace_seconds": policy.outage_grace.as_secs(),
+        },
+        "endpoint_policy": endpoint_policy.slug(), "allows_public_path": allows_public_path,
+        "answers": {
+            "directory": answers.directory, "vault": answers.vault, "key": answers.key, "version": answers.version,
+            "resource": answers.resource,
+        },
+        "canary": canary.as_ref().map(|canary| json!({
+            "key": canary.kek.key, "version": canary.kek.version, "wrapped": base64(&canary.wrapped),
+            "digest": base64(&canary.digest),
+        })),
+        "endpoint": endpoint.as_ref().map(|endpoint| json!({
+            "name": endpoint.name, "target": endpoint.target, "state": endpoint.state.slug(),
+            "description": endpoint.description, "address": endpoint.address, "is_proven": endpoint.is_proven,
+            "since": time(&endpoint.since),
+        })),
+        "checks": checks.collect::<serde_json::Map<_, _>>(),
+        "link": {"serial": link.serial, "expires_at": time(&link.expires_at)},
+        "consent": consent.as_ref().map(|consent| json!({
+            "nonce_digest": base64(&consent.nonce_digest), "expires_at": time(&consent.expires_at),
+        })),
+        "stage": stage.slug(), "stage_since": stage.since().as_ref().map(time),
+        "due_at": schedule.due_at.as_ref().map(time), "idle_rounds": schedule.idle_rounds,
+        "revision": revision, "created_at": time(created_at), "updated_at": time(updated_at),
+    })
+}
+
 impl Raw {
     /// A sample that leaves out a status, or an optional column's one or other state, shows nothing of them.
     async fn every_case_is_there(&mut self) {
@@ -174,6 +253,12 @@ impl Raw {
         }
         let statuses = self.texts("select distinct status from tenants order by 1").await;
         assert_eq!(statuses, ["active", "deleting", "purged", "suspended"]);
+        if self.tables().await.iter().any(|table| table == "onboardings") {
+            let stages = self.texts("select distinct stage from onboardings order by 1").await;
+            assert_eq!(stages, ["active", "closed", "closing", "open"]);
+            let routes = self.texts("select distinct route from tenants order by 1").await;
+            assert_eq!(routes, ["closed", "private", "public"]);
+        }
     }
 
     async fn count(&mut self, table: &str, condition: &str) -> usize {
