@@ -1,12 +1,13 @@
 //! Onboardings that no code of ours writes: the database keeps some out, and what it does not is told.
 
+use keyferry_crypto::tenant::Route;
 use keyferry_registry::RegistryError;
 use serde_json::{Value, json};
 
 use crate::{
     customers::{complete, idempotency, onboarding, opened},
     stores::{Raw, on_each_database, open_whole},
-    world::tenant,
+    world::{slug, tenant},
 };
 
 on_each_database!(
@@ -15,6 +16,7 @@ on_each_database!(
     history_is_only_added_to,
     the_database_refuses_what_is_no_onboarding,
     an_idempotency_key_is_of_something_that_there_is,
+    the_release_before_works_beside_this_one,
 );
 
 async fn a_document_that_is_none_is_told_and_not_guessed_at(url: &str) {
@@ -186,6 +188,46 @@ async fn an_idempotency_key_is_of_something_that_there_is(url: &str) {
     };
     raw.refuses(&format!("update idempotency_keys set tenant_id = {anyone}"))
         .await;
+}
+
+/// In its words: it names no column that came since.
+async fn the_release_before_works_beside_this_one(url: &str) {
+    let store = open_whole(url).await;
+    let mut globex = store.create(&tenant("globex"), None).await.expect("created").tenant;
+    globex.change_route(Route::Closed);
+    let globex = store.save(&globex).await.expect("saved");
+    opened(&*store, &onboarding("taken")).await;
+    let mut raw = Raw::connect(url).await;
+    let (id, fingerprint) = match raw {
+        Raw::Postgres(_) => ("gen_random_uuid()", "decode(repeat('01', 32), 'hex')"),
+        Raw::Sqlite(_) => ("randomblob(16)", "randomblob(32)"),
+    };
+    let columns = "display_name, directory_id, cloud, vault, key_name, cache_ttl_seconds, lease_max_age_seconds,
+                   lease_max_messages, outage_grace_seconds, status, created_at, updated_at";
+    let register = |name: &str| {
+        format!(
+            "insert into tenants (id, slug, revision, {columns}) select {id}, '{name}', 1000, {columns} from tenants"
+        )
+    };
+    let refused = raw
+        .execute(&register("taken"))
+        .await
+        .expect_err("it is an onboarding's");
+    assert!(matches!(RegistryError::from(refused), RegistryError::SlugTaken));
+    raw.execute(&register("acme")).await.expect("registered");
+    let acme = store.find(&slug("acme")).await.expect("asked").expect("there");
+    assert_eq!(acme.keys.route, Route::Public);
+    raw.execute(&format!(
+        "insert into idempotency_keys (key, fingerprint, tenant_id, created_at)
+         select 'k', {fingerprint}, id, created_at from tenants where slug = 'acme'"
+    ))
+    .await
+    .expect("kept");
+    raw.execute("update tenants set status = 'suspended' where slug = 'globex'")
+        .await
+        .expect("saved");
+    let kept = store.find(&slug("globex")).await.expect("asked").expect("there");
+    assert_eq!(kept.keys.route, globex.keys.route, "what it does not know it leaves");
 }
 
 impl Raw {

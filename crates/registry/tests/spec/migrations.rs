@@ -10,7 +10,7 @@ use std::{
 
 use keyferry_crypto::tenant::{Route, SealingPolicy, TenantKeys};
 use keyferry_registry::{
-    RegistryError, Revision, Store, Tenant, TenantStatus, TenantStore as _, connect, migrate, onboarding::Onboarding,
+    RegistryError, Revision, Store, Tenant, TenantStatus, connect, migrate, onboarding::Onboarding,
 };
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;

@@ -319,9 +319,10 @@ async fn an_activated_tenant_is_usable_at_once(url: &str) {
 /// On another replica, where the database tells of it.
 async fn whoever_shows_an_onboarding_is_told_of_its_changes(url: &str) {
     let here = open_whole(url).await;
-    let there = match url.starts_with("postgres") {
-        true => open_whole(url).await,
-        false => Arc::clone(&here),
+    let there = if url.starts_with("postgres") {
+        open_whole(url).await
+    } else {
+        Arc::clone(&here)
     };
     let tenants: Arc<dyn TenantStore> = Arc::clone(&here) as _;
     let _running = running(&view(&tenants));
