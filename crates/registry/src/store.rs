@@ -40,7 +40,8 @@ pub trait TenantStore: Send + Sync + 'static {
     /// not, the store lost acknowledged changes, and gives their revisions to others.
     async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError>;
 
-    /// Purges tenants whose safety window is over, and forgets old idempotency keys. Answers how many were purged.
+    /// Purges tenants whose safety window is over, makes their onboardings due, and forgets old idempotency keys. Answers how
+    /// many tenants were purged.
     async fn purge(&self) -> Result<u64, RegistryError>;
 
     /// Notifies `wake` whenever there may be changes, until dropped. A notification may be lost: whoever relies on changes

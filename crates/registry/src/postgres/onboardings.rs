@@ -236,6 +236,28 @@ async fn update(
     })
 }
 
+/// Makes the onboardings of tenants that were just purged due: what was made for them in Azure is to be removed. It is a change
+/// like any other, so that whoever works on one meanwhile does not undo it unknowingly.
+pub(super) async fn wake(
+    tx: &mut Transaction<'static, Postgres>,
+    purged: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), RegistryError> {
+    let woken = sqlx::query_scalar!(
+        "update onboardings set due_at = $2, updated_at = $2, revision = nextval('tenant_revisions')
+         where tenant_id = any($1) and stage = 'active'
+         returning tenant_id",
+        purged,
+        now,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    for tenant in woken {
+        tell_onboarding(tx, TenantId(tenant)).await?;
+    }
+    Ok(())
+}
+
 async fn record(tx: &mut Transaction<'static, Postgres>, tenant: TenantId, event: &Event) -> Result<(), RegistryError> {
     let row = EventRow::from(event);
     sqlx::query!(

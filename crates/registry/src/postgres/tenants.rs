@@ -7,7 +7,7 @@ use sqlx::{Postgres, Transaction};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{PostgresStore, feed::tell_tenants, idempotency};
+use super::{PostgresStore, feed::tell_tenants, idempotency, onboardings};
 use crate::{
     error::RegistryError,
     row::Row,
@@ -157,14 +157,15 @@ impl TenantStore for PostgresStore {
     async fn purge(&self) -> Result<u64, RegistryError> {
         let now = (self.clock)();
         let mut tx = self.begin_change().await?;
-        let purged = sqlx::query!(
+        let purged = sqlx::query_scalar!(
             "update tenants set status = 'purged', purge_at = null, updated_at = $1, revision = nextval('tenant_revisions')
-             where status = 'deleting' and purge_at <= $1",
+             where status = 'deleting' and purge_at <= $1
+             returning id",
             now,
         )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+        .fetch_all(&mut *tx)
+        .await?;
+        onboardings::wake(&mut tx, &purged, now).await?;
         sqlx::query!(
             "delete from idempotency_keys where created_at < $1",
             now - Idempotency::KEPT
@@ -172,11 +173,11 @@ impl TenantStore for PostgresStore {
         .execute(&mut *tx)
         .await?;
         // Every replica purges every minute: one that finds nothing wakes nobody.
-        if purged > 0 {
+        if !purged.is_empty() {
             tell_tenants(&mut tx).await?;
         }
         tx.commit().await?;
-        Ok(purged)
+        Ok(purged.len() as u64)
     }
 
     async fn listen(&self, wake: Arc<Notify>) {

@@ -232,6 +232,25 @@ async fn update(
     })
 }
 
+/// Makes the onboarding of a tenant that was just purged due: what was made for it in Azure is to be removed. It is a change
+/// like any other, so that whoever works on it meanwhile does not undo it unknowingly.
+pub(super) async fn wake(
+    tx: &mut Transaction<'static, Sqlite>,
+    purged: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), RegistryError> {
+    let revision = next_revision(tx).await?;
+    sqlx::query(
+        "update onboardings set due_at = ?2, updated_at = ?2, revision = ?3 where tenant_id = ?1 and stage = 'active'",
+    )
+    .bind(purged)
+    .bind(micros(now))
+    .bind(revision)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 async fn record(tx: &mut Transaction<'static, Sqlite>, tenant: TenantId, event: &Event) -> Result<(), RegistryError> {
     let row = EventRow::from(event);
     sqlx::query(

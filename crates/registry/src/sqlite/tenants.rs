@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use keyferry_crypto::id::TenantId;
 use sqlx::{FromRow, Sqlite, Transaction, sqlite::SqliteRow};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{SqliteStore, from_micros, idempotency, micros, next_revision};
+use super::{SqliteStore, from_micros, idempotency, micros, next_revision, onboardings};
 use crate::{
     error::RegistryError,
     row::Row,
@@ -165,6 +166,7 @@ impl TenantStore for SqliteStore {
             .bind(id)
             .execute(&mut *tx)
             .await?;
+            onboardings::wake(&mut tx, *id, now).await?;
         }
         sqlx::query("delete from idempotency_keys where created_at < ?")
             .bind(micros(now - Idempotency::KEPT))
@@ -174,6 +176,9 @@ impl TenantStore for SqliteStore {
             tx.commit().await?;
         } else {
             self.commit(tx).await?;
+            for id in &due {
+                self.tell_onboarding(TenantId(*id));
+            }
         }
         Ok(due.len() as u64)
     }

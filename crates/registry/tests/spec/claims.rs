@@ -19,6 +19,7 @@ on_each_database!(
     a_claim_is_no_change,
     what_is_due_longest_is_claimed_first,
     what_is_closed_or_not_due_is_not_claimed,
+    the_onboarding_of_a_purged_tenant_is_due_at_once,
     claimants_at_the_same_time_share_what_is_due,
     of_activations_at_the_same_time_one_happens,
     of_a_tenant_and_an_onboarding_at_the_same_time_one_gets_the_slug,
@@ -87,6 +88,26 @@ async fn what_is_closed_or_not_due_is_not_claimed(url: &str) {
     let mut claimed: Vec<_> = claimed.iter().map(|o| o.slug.as_str()).collect();
     claimed.sort_unstable();
     assert_eq!(claimed, ["active", "closing"]);
+}
+
+async fn the_onboarding_of_a_purged_tenant_is_due_at_once(url: &str) {
+    let store = open_whole(url).await;
+    let open = opened(&*store, &complete("acme")).await;
+    let registered = Tenant::onboarded(&open, clock()).expect("complete");
+    let activated = store.activate(&active(&open), &registered, &[]).await;
+    let (read, mut registered) = activated.expect("activated");
+    registered.delete(clock(), std::time::Duration::ZERO);
+    store.save(&registered).await.expect("saved");
+    assert_eq!(store.claim_due(at(0), at(10), 5).await.expect("asked"), []);
+    store.purge().await.expect("purged");
+    let claimed = store.claim_due(at(0), at(10), 5).await.expect("asked");
+    let [claimed] = &claimed[..] else { panic!("{claimed:?}") };
+    assert_eq!(claimed.tenant, registered.keys.tenant);
+    let late = store.save_onboarding(&read, &[]).await;
+    assert!(
+        matches!(late, Err(RegistryError::Conflict)),
+        "nobody undoes it unknowingly: {late:?}"
+    );
 }
 
 async fn claimants_at_the_same_time_share_what_is_due(url: &str) {

@@ -115,12 +115,13 @@ async fn no_slug_is_a_tenants_and_an_onboardings(url: &str) {
 
 async fn a_purged_tenants_slug_is_free_once_its_onboarding_is_closed(url: &str) {
     let store = open_whole(url).await;
-    let (mut acme, mut registered) = activated(&*store, "acme").await;
+    let (acme, mut registered) = activated(&*store, "acme").await;
     registered.delete(clock(), Duration::ZERO);
     store.save(&registered).await.expect("saved");
     assert_eq!(store.purge().await.expect("purged"), 1);
     let early = store.create(&tenant("acme"), None).await;
     assert!(matches!(early, Err(RegistryError::SlugTaken)), "{early:?}");
+    let mut acme = store.onboarding_of(acme.tenant).await.expect("asked").expect("there");
     acme.stage = Stage::Closed { at: clock() };
     store.save_onboarding(&acme, &[]).await.expect("saved");
     store.create(&tenant("acme"), None).await.expect("the slug is free");
@@ -296,6 +297,7 @@ async fn an_id_that_was_a_tenants_is_not_activated(url: &str) {
     registered.delete(clock(), Duration::ZERO);
     store.save(&registered).await.expect("saved");
     store.purge().await.expect("purged");
+    let acme = store.onboarding_of(acme.tenant).await.expect("asked").expect("there");
     let anew = Tenant::onboarded(&acme, clock()).expect("complete");
     let again = store.activate(&acme, &anew, &[event("activated")]).await;
     assert!(matches!(again, Err(RegistryError::Conflict)), "{again:?}");
