@@ -42,6 +42,7 @@ impl Ours {
             client_id: CLIENT,
             resource: String::new(),
             roles: Vec::new(),
+            usable_after_seconds: 0,
         };
         let made = world.emulator.order(consent).unwrap();
         let principal = made["oid"].as_str().unwrap().parse().unwrap();

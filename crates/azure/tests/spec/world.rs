@@ -97,6 +97,7 @@ impl World {
             client_id: CLIENT,
             resource: String::new(),
             roles: Vec::new(),
+            usable_after_seconds: 0,
         });
         DirectoryId(directory)
     }
@@ -130,6 +131,7 @@ impl World {
                 role,
                 scope: Scope::Vault,
             },
+            works_after_seconds: 0,
         });
     }
 
