@@ -58,6 +58,62 @@ fn recommended_bits() -> u32 {
     3072
 }
 
+impl OnboardingConfig {
+    /// Refuses what no link could be made of.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let url = &self.public_url;
+        let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+            return Err(ConfigError::Field("public_url", "https, or http on loopback"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            return Err(ConfigError::Field("public_url", "an origin without a path"));
+        }
+        if self.platform_name.trim().is_empty() || self.platform_name.chars().any(char::is_control) {
+            return Err(ConfigError::Field("platform_name", "a name without control characters"));
+        }
+        if self.platform_name.chars().count() > 100 {
+            return Err(ConfigError::Field("platform_name", "at most 100 characters"));
+        }
+        if self
+            .support
+            .as_ref()
+            .is_some_and(|url| !["https", "mailto"].contains(&url.scheme()))
+        {
+            return Err(ConfigError::Field("support", "an https or mailto address"));
+        }
+        let lifetimes = [
+            ("link_lifetime_seconds", self.link_lifetime),
+            ("consent_lifetime_seconds", self.consent_lifetime),
+        ];
+        for (field, lifetime) in lifetimes {
+            if !(MIN_LIFETIME..=MAX_LIFETIME).contains(&lifetime) {
+                return Err(ConfigError::Field(field, "between a minute and 90 days"));
+            }
+        }
+        let patiences = [
+            ("consent_patience_seconds", self.consent_patience),
+            ("role_patience_seconds", self.role_patience),
+        ];
+        for (field, patience) in patiences {
+            if patience > MAX_PATIENCE {
+                return Err(ConfigError::Field(field, "at most a day"));
+            }
+        }
+        if self.recommended_key_bits > 4096 {
+            return Err(ConfigError::Field(
+                "recommended_key_bits",
+                "at most 4096, the largest that Key Vault has",
+            ));
+        }
+        Ok(())
+    }
+}
+
+const MIN_LIFETIME: Duration = Duration::from_mins(1);
+const MAX_LIFETIME: Duration = Duration::from_hours(90 * 24);
+const MAX_PATIENCE: Duration = Duration::from_hours(24);
+
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -4,6 +4,9 @@
 //! to them, tells the platform where they are, and approves a private endpoint. This crate knows what is asked, reads what
 //! is answered, and writes the instructions by which it is done. `docs/onboarding.md` tells it to people.
 //!
+//! - [`Onboardings`]: onboardings opened, answered, checked by schedule, and ended in a tenant.
+//! - [`finding`]: what checks find, told to the customer and to the operator.
+//! - [`link`] and [`consent`]: what a customer's browser carries, signed.
 //! - [`intake`]: what an administrator types or pastes, read into types; or what it is instead, and what to paste.
 //! - [`instructions`]: consent links, commands, Bicep and Terraform with the customer's own values.
 //!
@@ -22,6 +25,7 @@ pub mod instructions;
 pub mod intake;
 pub mod link;
 mod service;
+mod signature;
 
 pub use self::{
     config::OnboardingConfig,
