@@ -143,7 +143,7 @@ pub(super) fn words(kind: Kind) -> Words {
         ),
         Kind::KeyTooShort => say(
             "The key {key} has {bits} bits. Below 2048 none is accepted.",
-            "Create an RSA key of {advised} bits, and tell us its name.",
+            "Rotate it to a version of {advised} bits, or create such a key and tell us its name.",
         ),
         Kind::KeyOperationsMissing => say(
             "The key {key} does not permit what we need: {missing} is missing among its permitted operations.",
