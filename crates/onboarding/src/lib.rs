@@ -18,12 +18,14 @@
 //! - **Nothing is run half**: a script with a value missing, in another cloud or another directory, stops before its first
 //!   change; and one that has run can run again.
 
+mod checks;
 pub mod config;
 pub mod consent;
 pub mod finding;
 pub mod instructions;
 pub mod intake;
 pub mod link;
+mod schedule;
 mod service;
 mod signature;
 

@@ -1,5 +1,14 @@
 //! The use case: onboardings opened, answered, checked, and ended in a tenant.
 
+mod answering;
+mod checking;
+mod closing;
+mod consenting;
+mod instructing;
+mod linking;
+mod opening;
+mod turns;
+
 use std::sync::Arc;
 
 use keyferry_azure::{AzureKeyVault, PrivateEndpoints};
@@ -8,25 +17,27 @@ use keyferry_crypto::{
     tenant::SealingPolicy,
 };
 use keyferry_registry::{
-    Clock, Idempotency, Registry, RegistryError,
-    onboarding::{EndpointPolicy, Onboarding, OnboardingStore, Opened, Recorded},
+    Clock, Registry, RegistryError, Store,
+    onboarding::{Actor, EndpointPolicy, Event, Onboarding, Recorded},
     tenant::{DisplayName, Revision, Slug},
 };
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
-use url::Url;
+use tokio::sync::{Notify, broadcast};
+use uuid::Uuid;
+
+use self::turns::Turns;
 
 use crate::{
-    config::OnboardingConfig,
-    consent::{ConsentError, ConsentReturn},
+    config::{ConfigError, OnboardingConfig},
+    finding::{self, Audience, Told},
     intake::{Field, Refusal},
-    link::{LinkError, LinkToken},
+    schedule,
+    signature::SigningKey,
 };
 
 /// What the use case works with.
 pub struct Parts {
-    /// Keeps onboardings.
-    pub store: Arc<dyn OnboardingStore>,
+    /// Keeps onboardings, and the tenants that they end in.
+    pub store: Arc<dyn Store>,
     /// Knows the tenants.
     pub registry: Arc<Registry>,
     /// Asks customers' directories and vaults.
@@ -34,7 +45,7 @@ pub struct Parts {
     /// Our private endpoints, if any are configured.
     pub endpoints: Option<PrivateEndpoints>,
     /// Our application's client id in each cloud where it is registered.
-    pub applications: Vec<(Cloud, uuid::Uuid)>,
+    pub applications: Vec<(Cloud, Uuid)>,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -43,7 +54,11 @@ pub struct Parts {
 pub struct Onboardings {
     parts: Parts,
     config: OnboardingConfig,
-    changed: broadcast::Sender<TenantId>,
+    key: SigningKey,
+    /// Who makes which onboarding's checks just now, in this process.
+    turns: Turns,
+    /// Wakes the runner: something is due.
+    due: Notify,
 }
 
 /// What opens an onboarding.
@@ -121,11 +136,14 @@ pub enum OnboardingError {
 
 impl Onboardings {
     /// Onboardings of these parts. Reads the signing key.
-    pub fn new(parts: Parts, config: OnboardingConfig) -> Result<Arc<Self>, crate::config::ConfigError> {
+    pub fn new(parts: Parts, config: OnboardingConfig) -> Result<Arc<Self>, ConfigError> {
+        config.check()?;
         Ok(Arc::new(Self {
+            key: SigningKey::read(&config.signing_key_file)?,
             parts,
             config,
-            changed: broadcast::channel(1024).0,
+            turns: Turns::default(),
+            due: Notify::new(),
         }))
     }
 
@@ -135,20 +153,9 @@ impl Onboardings {
         &self.config
     }
 
-    /// Opens an onboarding and makes its first link.
-    pub async fn open(
-        &self,
-        new: NewOnboarding,
-        idempotency: Option<&Idempotency>,
-    ) -> Result<(Opened, Url), OnboardingError> {
-        let _ = (new, idempotency, &self.parts);
-        todo!()
-    }
-
     /// The onboarding of that slug that is not closed.
     pub async fn find(&self, slug: &Slug) -> Result<Option<Onboarding>, OnboardingError> {
-        let _ = slug;
-        todo!()
+        Ok(self.parts.store.find_onboarding(slug).await?)
     }
 
     /// Up to `limit` onboardings that are not closed, from the slug after `after`; of these slugs only, if some are given.
@@ -158,8 +165,7 @@ impl Onboardings {
         among: Option<&[Slug]>,
         limit: u32,
     ) -> Result<Vec<Onboarding>, OnboardingError> {
-        let _ = (after, among, limit);
-        todo!()
+        Ok(self.parts.store.list_onboardings(after, among, limit).await?)
     }
 
     /// What happened, newest first.
@@ -169,105 +175,103 @@ impl Onboardings {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Recorded>, OnboardingError> {
-        let _ = (onboarding, before, limit);
-        todo!()
-    }
-
-    /// Changes what an operator may change, if nobody changed it since that revision (whatever it is, if absent). The checks are
-    /// due at once.
-    pub async fn change(
-        &self,
-        slug: &Slug,
-        at: Option<Revision>,
-        change: Change,
-    ) -> Result<Onboarding, OnboardingError> {
-        let _ = (slug, at, change);
-        todo!()
-    }
-
-    /// Takes the customer's answers. The checks are due at once.
-    pub async fn answer(&self, tenant: TenantId, typed: Typed) -> Result<Onboarding, OnboardingError> {
-        let _ = (tenant, typed);
-        todo!()
-    }
-
-    /// Makes all checks now and keeps what they found. Whoever asks while they are made for this onboarding in this process
-    /// gets the same round's outcome.
-    pub async fn verify(self: &Arc<Self>, tenant: TenantId) -> Result<Onboarding, OnboardingError> {
-        let _ = tenant;
-        todo!()
-    }
-
-    /// Lets a rejected, disconnected or failed private endpoint be made anew.
-    pub async fn retry_endpoint(&self, tenant: TenantId) -> Result<Onboarding, OnboardingError> {
-        let _ = tenant;
-        todo!()
-    }
-
-    /// Gives an onboarding up, or, once its tenant is gone, ends it: what we made for it in Azure is removed.
-    pub async fn close(&self, slug: &Slug, at: Option<Revision>) -> Result<Onboarding, OnboardingError> {
-        let _ = (slug, at);
-        todo!()
-    }
-
-    /// Makes a new link; those before it are void.
-    pub async fn new_link(&self, slug: &Slug) -> Result<(Onboarding, Url), OnboardingError> {
-        let _ = slug;
-        todo!()
-    }
-
-    /// Makes every link void.
-    pub async fn revoke_link(&self, slug: &Slug) -> Result<Onboarding, OnboardingError> {
-        let _ = slug;
-        todo!()
-    }
-
-    /// The onboarding whose page a link opens.
-    pub async fn behind(&self, token: &LinkToken) -> Result<Onboarding, LinkError> {
-        let _ = token;
-        todo!()
-    }
-
-    /// Begins a consent: where to send the administrator's browser.
-    pub async fn begin_consent(&self, tenant: TenantId) -> Result<Url, OnboardingError> {
-        let _ = tenant;
-        todo!()
-    }
-
-    /// Takes what Entra brought back. The consent itself is proven by a token, in the checks, which are due at once. Answers the
-    /// onboarding and the link back to its page.
-    pub async fn end_consent(&self, came_back: ConsentReturn) -> Result<(Onboarding, Url), ConsentError> {
-        let _ = came_back;
-        todo!()
-    }
-
-    /// What the instructions are written from.
-    #[must_use]
-    pub fn facts(&self, onboarding: &Onboarding) -> crate::instructions::Facts {
-        let _ = onboarding;
-        todo!()
-    }
-
-    /// Which instructions suit what was found: roles or policies, which roles, a vault that exists or one to be made.
-    #[must_use]
-    pub fn choices(&self, onboarding: &Onboarding) -> crate::instructions::Choices {
-        let _ = onboarding;
-        todo!()
+        Ok(self.parts.store.history(onboarding.tenant, before, limit).await?)
     }
 
     /// Tells whose onboarding changed, in this process and, within a moment, in others.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<TenantId> {
-        self.changed.subscribe()
+        self.parts.store.onboarding_changes()
     }
 
-    /// Makes the checks that are due, until told to stop: those of onboardings under way with growing pauses, those of active
-    /// ones rarely; and ends those whose tenants are purged.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let _ = stop;
-        todo!()
+    /// Tells of a check to one of the two who want to know, with the commands that do what is to be done.
+    #[must_use]
+    pub fn told(
+        &self,
+        onboarding: &Onboarding,
+        check: keyferry_registry::onboarding::CheckName,
+        audience: Audience,
+    ) -> Told {
+        let (facts, choices) = (self.facts(onboarding), self.choices(onboarding));
+        Told {
+            commands: finding::commands(onboarding, check, &facts, choices),
+            ..finding::told(onboarding, check, audience)
+        }
+    }
+
+    fn now(&self) -> time::OffsetDateTime {
+        (self.parts.clock)()
+    }
+
+    /// Our application in that cloud.
+    fn application(&self, cloud: Cloud) -> Option<Uuid> {
+        let mut applications = self.parts.applications.iter();
+        applications.find(|(of, _)| *of == cloud).map(|(_, id)| *id)
+    }
+
+    /// Changes an onboarding and keeps it with what happened. If somebody else was quicker it is read and changed anew, unless
+    /// the change was meant for one revision only.
+    async fn edit<E: From<RegistryError> + From<OnboardingError>>(
+        &self,
+        which: Which<'_>,
+        at: Option<Revision>,
+        mut change: impl FnMut(&mut Onboarding) -> Result<Vec<Event>, E>,
+    ) -> Result<Onboarding, E> {
+        for _ in 0..ATTEMPTS {
+            let found = match which {
+                Which::Named(slug) => self.parts.store.find_onboarding(slug).await?,
+                Which::Of(tenant) => self.parts.store.onboarding_of(tenant).await?,
+            };
+            let mut onboarding = found.ok_or(OnboardingError::Unknown)?;
+            if at.is_some_and(|at| at != onboarding.revision) {
+                return Err(RegistryError::Conflict.into());
+            }
+            let events = change(&mut onboarding)?;
+            if events.is_empty() {
+                return Ok(onboarding);
+            }
+            onboarding.updated_at = self.now();
+            match self.parts.store.save_onboarding(&onboarding, &events).await {
+                Err(RegistryError::Conflict) if at.is_none() => {}
+                saved => {
+                    let saved = saved?;
+                    self.due.notify_one();
+                    return Ok(saved);
+                }
+            }
+        }
+        Err(RegistryError::Conflict.into())
+    }
+
+    /// Has the checks made at once.
+    fn make_due(&self, onboarding: &mut Onboarding) {
+        onboarding.schedule = schedule::at_once(self.now());
+    }
+
+    fn event(&self, actor: Actor, kind: &'static str, details: &[(&str, &str)]) -> Event {
+        Event {
+            at: self.now(),
+            actor,
+            kind,
+            details: details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
     }
 }
+
+/// Which onboarding is meant.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    /// The one of that slug that is not closed.
+    Named(&'a Slug),
+    /// The one of that tenant, whatever its stage.
+    Of(TenantId),
+}
+
+/// How often something is begun anew because somebody else was quicker.
+const ATTEMPTS: usize = 8;
 
 impl std::fmt::Debug for Onboardings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -82,7 +82,7 @@ fn followed(values: &BTreeMap<String, String>) -> String {
 fn rotates(values: &BTreeMap<String, String>) -> String {
     match value(values, "rotation") {
         Some("none") => "It is not rotated automatically.".to_owned(),
-        Some(period) => format!("It is rotated automatically, after {period}."),
+        Some(period) => format!("It is rotated automatically, {period}."),
         None => String::new(),
     }
 }

@@ -1,0 +1,341 @@
+//! How does the private endpoint stand, and does traffic take it?
+//!
+//! An endpoint is kept as requested before it is asked for, under a name that is made of the tenant's id: whoever dies in
+//! between leaves none behind, and whoever asks again makes no second one.
+
+use std::net::IpAddr;
+
+use keyferry_azure::{
+    PrivateEndpoints,
+    arm::{ArmCause, ArmError, Connection, EndpointStatus, Provisioning},
+};
+use keyferry_crypto::{
+    id::{TenantId, VaultResource},
+    tenant::Route,
+    vault::Evidence,
+};
+use keyferry_registry::onboarding::{CheckName, Endpoint, EndpointPolicy, EndpointState, Observed, Onboarding, Stage};
+use time::OffsetDateTime;
+
+use super::{Looking, Subject, rfc3339, trouble};
+use crate::{
+    finding::{self, Kind, With as _},
+    service::Parts,
+};
+
+/// Our endpoints, if there are some in that cloud.
+pub(crate) fn offered<'a>(parts: &'a Parts, subject: &Subject) -> Option<&'a PrivateEndpoints> {
+    parts
+        .endpoints
+        .as_ref()
+        .filter(|endpoints| endpoints.cloud() == subject.cloud)
+}
+
+/// The endpoint that shall be, before anybody is asked: one to begin with, the one that is, or that one on its way out.
+pub(crate) fn planned(
+    onboarding: &Onboarding,
+    subject: &Subject,
+    is_offered: bool,
+    now: OffsetDateTime,
+) -> Option<Endpoint> {
+    let target = wanted(onboarding, subject, is_offered);
+    match (&onboarding.endpoint, target) {
+        (None, Some(target)) if may_begin(onboarding) => Some(requested(onboarding.tenant, 1, target, now)),
+        (None, _) => None,
+        (Some(endpoint), target) if endpoint.state == EndpointState::Leaving || target == Some(&endpoint.target) => {
+            Some(endpoint.clone())
+        }
+        (Some(endpoint), _) => Some(leaving(endpoint, now)),
+    }
+}
+
+/// That endpoint, to be removed; another takes its place if one is still wanted.
+pub(crate) fn leaving(endpoint: &Endpoint, now: OffsetDateTime) -> Endpoint {
+    Endpoint {
+        state: EndpointState::Leaving,
+        since: now,
+        ..endpoint.clone()
+    }
+}
+
+/// Which vault there shall be an endpoint to.
+fn wanted<'a>(onboarding: &'a Onboarding, subject: &Subject, is_offered: bool) -> Option<&'a VaultResource> {
+    let is_wanted = match onboarding.stage {
+        Stage::Open | Stage::Active { .. } => onboarding.endpoint_policy != EndpointPolicy::Off && is_offered,
+        Stage::Closing { .. } | Stage::Closed { .. } => false,
+    };
+    let vault = subject.vault.as_ref().filter(|_| is_wanted)?;
+    let resource = onboarding.answers.resource.as_ref();
+    resource.filter(|resource| resource.is_at(vault))
+}
+
+/// Whether enough is proven of the customer that something is made for it in our subscription.
+fn may_begin(onboarding: &Onboarding) -> bool {
+    [CheckName::Directory, CheckName::Consent]
+        .into_iter()
+        .all(|check| finding::status(onboarding, check) == keyferry_registry::onboarding::CheckStatus::Passed)
+}
+
+fn requested(tenant: TenantId, generation: u32, target: &VaultResource, now: OffsetDateTime) -> Endpoint {
+    Endpoint {
+        name: format!("{PREFIX}{tenant}-{generation}"),
+        target: target.clone(),
+        state: EndpointState::Requested,
+        description: None,
+        address: None,
+        is_proven: false,
+        since: now,
+    }
+}
+
+/// How often the endpoint of that name was made anew, from 1.
+fn generation(tenant: TenantId, name: &str) -> u32 {
+    let number = name.strip_prefix(&format!("{PREFIX}{tenant}-"));
+    number.and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+/// What was found, and the endpoint after it.
+pub(crate) struct Followed {
+    pub(crate) observed: Observed,
+    pub(crate) endpoint: Option<Endpoint>,
+}
+
+/// Asks for what is planned, follows what was asked for, and proves what is approved.
+pub(crate) async fn follow(looking: &Looking<'_>) -> Followed {
+    let onboarding = looking.onboarding;
+    let offered = offered(looking.parts, looking.subject);
+    match (&onboarding.endpoint, offered) {
+        (None, _) => Followed {
+            observed: without(looking, offered.is_some()).observed(),
+            endpoint: None,
+        },
+        (Some(endpoint), None) => Followed {
+            observed: named(Kind::OurEndpointsMissing, endpoint),
+            endpoint: Some(endpoint.clone()),
+        },
+        (Some(endpoint), Some(offered)) => {
+            // The resource manager is left alone for as long as it asked.
+            if let Some(waiting) = told_to_wait(looking) {
+                return Followed {
+                    observed: waiting,
+                    endpoint: Some(endpoint.clone()),
+                };
+            }
+            let followed = if endpoint.state == EndpointState::Leaving {
+                removed(looking, offered, endpoint).await
+            } else {
+                asked(looking, offered, endpoint).await
+            };
+            followed.unwrap_or_else(|error| Followed {
+                observed: refused(looking, endpoint, &error),
+                endpoint: Some(endpoint.clone()),
+            })
+        }
+    }
+}
+
+/// Where there is no endpoint: why not.
+fn without(looking: &Looking<'_>, is_offered: bool) -> Kind {
+    let onboarding = looking.onboarding;
+    let is_told = wanted(onboarding, looking.subject, is_offered).is_some();
+    match (onboarding.endpoint_policy, is_offered, is_told) {
+        (EndpointPolicy::Off, ..) => Kind::EndpointOff,
+        (EndpointPolicy::Optional, false, _) => Kind::EndpointNotOffered,
+        (EndpointPolicy::Required, false, _) => Kind::OurEndpointsMissing,
+        (EndpointPolicy::Optional, true, false) => Kind::EndpointInvited,
+        (EndpointPolicy::Required, true, false) => Kind::EndpointNeedsResource,
+        (EndpointPolicy::Optional | EndpointPolicy::Required, true, true) => Kind::EndpointNotYet,
+    }
+}
+
+fn told_to_wait(looking: &Looking<'_>) -> Option<Observed> {
+    let until = looking.carried_time(CheckName::PrivateEndpoint, RETRY_AT)?;
+    let made = looking.onboarding.checks.get(&CheckName::PrivateEndpoint)?;
+    (looking.now < until).then(|| made.observed.clone())
+}
+
+/// Removes an endpoint, and has the next one begin once it is gone.
+async fn removed(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &Endpoint) -> Result<Followed, ArmError> {
+    let onboarding = looking.onboarding;
+    match offered.get(&endpoint.name).await? {
+        Some(status) => {
+            if status.provisioning != Provisioning::Deleting {
+                offered.delete(&endpoint.name).await?;
+            }
+            Ok(Followed {
+                observed: named(Kind::EndpointRemoving, endpoint).told_by(&status.evidence),
+                endpoint: Some(endpoint.clone()),
+            })
+        }
+        None => {
+            let next = generation(onboarding.tenant, &endpoint.name).saturating_add(1);
+            let target = wanted(onboarding, looking.subject, true);
+            let endpoint = target.map(|target| requested(onboarding.tenant, next, target, looking.now));
+            let observed = match &endpoint {
+                Some(endpoint) => named(Kind::EndpointRequested, endpoint),
+                None => without(looking, true).observed(),
+            };
+            Ok(Followed { observed, endpoint })
+        }
+    }
+}
+
+/// Asks how an endpoint stands; asks for it first if it was not made yet.
+async fn asked(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &Endpoint) -> Result<Followed, ArmError> {
+    let message = message(&looking.config.platform_name, looking.onboarding.display_name.as_str());
+    let status = if endpoint.state == EndpointState::Requested {
+        let made = offered.create(&endpoint.name, &endpoint.target, &message).await?;
+        Some(made)
+    } else {
+        offered.get(&endpoint.name).await?
+    };
+    let mut after = after(endpoint, status.as_ref(), looking.now);
+    let evidence = status.map(|status| status.evidence).unwrap_or_default();
+    let kind = match after.state {
+        EndpointState::Requested => Kind::EndpointRequested,
+        EndpointState::Pending => Kind::EndpointPending,
+        EndpointState::Rejected => Kind::EndpointRejected,
+        EndpointState::Disconnected => Kind::EndpointDisconnected,
+        EndpointState::Failed => Kind::EndpointFailed,
+        EndpointState::Leaving => Kind::EndpointRemoving,
+        EndpointState::Approved => match after.address {
+            None => Kind::EndpointApproved,
+            Some(address) => {
+                let proof = proof(looking, offered, &after, address).await;
+                return Ok(match proof {
+                    Ok(evidence) => {
+                        after.is_proven = true;
+                        let observed = named(Kind::EndpointProven, &after).told_by(&evidence);
+                        Followed {
+                            observed,
+                            endpoint: Some(after),
+                        }
+                    }
+                    // Once proven it stays in use: a vault that fails to say so is no reason to leave the private way.
+                    Err(observed) => Followed {
+                        observed,
+                        endpoint: Some(after),
+                    },
+                });
+            }
+        },
+    };
+    let observed = named(kind, &after)
+        .with("endpoint_id", offered.resource_id(&after.name))
+        .with("message", message)
+        .told_by(&evidence);
+    Ok(Followed {
+        observed,
+        endpoint: Some(after),
+    })
+}
+
+/// The endpoint after the resource manager said how it stands.
+fn after(endpoint: &Endpoint, status: Option<&EndpointStatus>, now: OffsetDateTime) -> Endpoint {
+    let mut after = endpoint.clone();
+    after.state = match status {
+        // It is gone from our side. What the customer decided stays decided.
+        None => match endpoint.state {
+            EndpointState::Rejected | EndpointState::Disconnected => endpoint.state,
+            EndpointState::Requested
+            | EndpointState::Pending
+            | EndpointState::Approved
+            | EndpointState::Failed
+            | EndpointState::Leaving => EndpointState::Failed,
+        },
+        Some(status) => match (status.provisioning, status.connection) {
+            (_, Connection::Rejected) => EndpointState::Rejected,
+            (_, Connection::Disconnected) => EndpointState::Disconnected,
+            (Provisioning::Failed | Provisioning::Deleting, _) => EndpointState::Failed,
+            (_, Connection::Approved) => EndpointState::Approved,
+            (Provisioning::Updating, Connection::Pending) => EndpointState::Requested,
+            (Provisioning::Succeeded, Connection::Pending) => EndpointState::Pending,
+        },
+    };
+    if let Some(status) = status {
+        after.description = status.description.as_deref().map(shown);
+        // At another address nothing is proven yet.
+        if status.address != after.address {
+            after.is_proven = false;
+        }
+        after.address = status.address;
+    }
+    if after.state != endpoint.state {
+        after.since = now;
+    }
+    after
+}
+
+/// Proves that traffic takes the endpoint: by the vault's own word about a request that was sent to its address.
+async fn proof(
+    looking: &Looking<'_>,
+    offered: &PrivateEndpoints,
+    endpoint: &Endpoint,
+    address: IpAddr,
+) -> Result<Evidence, Observed> {
+    let unproven = || named(Kind::EndpointUnproven, endpoint);
+    let vault = looking.subject.vault.as_ref().ok_or_else(unproven)?;
+    let seen = looking.parts.azure.network(vault, Route::Private(address)).await;
+    let seen = seen.map_err(|error| unproven().told_by(error.evidence()))?;
+    let ours = offered.resource_id(&endpoint.name);
+    let is_ours = seen
+        .endpoint
+        .as_ref()
+        .is_none_or(|named| named.eq_ignore_ascii_case(&ours));
+    if seen.is_private_link && is_ours {
+        Ok(seen.evidence)
+    } else {
+        Err(unproven().told_by(&seen.evidence))
+    }
+}
+
+fn named(kind: Kind, endpoint: &Endpoint) -> Observed {
+    let mut observed = kind.observed().with("endpoint", &endpoint.name);
+    if let Some(address) = endpoint.address {
+        observed = observed.with("address", address);
+    }
+    if let Some(description) = &endpoint.description {
+        observed = observed.with("description", description);
+    }
+    observed
+}
+
+/// What an error of the resource manager means.
+fn refused(looking: &Looking<'_>, endpoint: &Endpoint, error: &ArmError) -> Observed {
+    let kind = match &error.cause {
+        ArmCause::Token(error) => return trouble::found(looking, error),
+        ArmCause::Forbidden => Kind::OurEndpointsForbidden,
+        ArmCause::TargetNotFound => Kind::EndpointTargetUnknown,
+        // The token was of our own directory, for our own subscription.
+        ArmCause::OtherDirectory | ArmCause::Misconfigured => Kind::OurEndpointsMisconfigured,
+        ArmCause::TooManyEndpoints => Kind::EndpointTooMany,
+        ArmCause::Throttled => Kind::ManagerThrottled,
+        ArmCause::Unavailable => Kind::ManagerUnavailable,
+        ArmCause::Rejected => Kind::OurEndpointsRefused,
+    };
+    let observed = named(kind, endpoint).told_by(&error.evidence);
+    match error.retry_after {
+        Some(pause) => observed.with(RETRY_AT, rfc3339(looking.now + pause.min(LONGEST_WAIT))),
+        None => observed,
+    }
+}
+
+/// What the customer sees beside the connection: at most 140 characters.
+fn message(platform: &str, customer: &str) -> String {
+    let whole = format!("{platform}: access to the key of {customer}");
+    whole.chars().filter(|c| !c.is_control()).take(MESSAGE_LEN).collect()
+}
+
+/// What somebody on the customer's side wrote, as far as it is shown.
+fn shown(description: &str) -> String {
+    description
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MESSAGE_LEN)
+        .collect()
+}
+
+const PREFIX: &str = "keyferry-";
+const MESSAGE_LEN: usize = 140;
+const RETRY_AT: &str = "retry_at";
+const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_hours(1);
