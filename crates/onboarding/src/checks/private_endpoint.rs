@@ -183,11 +183,12 @@ async fn removed(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &E
 /// Asks how an endpoint stands; asks for it first if it was not made yet.
 async fn asked(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &Endpoint) -> Result<Followed, ArmError> {
     let message = message(&looking.config.platform_name, looking.onboarding.display_name.as_str());
-    let status = if endpoint.state == EndpointState::Requested {
-        let made = offered.create(&endpoint.name, &endpoint.target, &message).await?;
-        Some(made)
-    } else {
-        offered.get(&endpoint.name).await?
+    let status = match offered.get(&endpoint.name).await? {
+        // To ask for one that is there would have it made over again.
+        None if endpoint.state == EndpointState::Requested => {
+            Some(offered.create(&endpoint.name, &endpoint.target, &message).await?)
+        }
+        found => found,
     };
     let mut after = after(endpoint, status.as_ref(), looking.now);
     let evidence = status.map(|status| status.evidence).unwrap_or_default();

@@ -3,7 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
 mod answers;
+mod consent;
 mod customer;
+mod endpoints;
 mod golden;
+mod guide;
 mod hosts;
 mod scripts;
+mod whole;
+mod world;
+mod wrong_turns;
