@@ -1,4 +1,4 @@
-//! Administration of tenants: one file per operation.
+//! Administration of tenants and of their onboardings: one file per operation.
 //!
 //! A tenant is changed by reading it, changing it and saving it at the revision it was read at. That revision is its `etag`, and
 //! every change must name it in `if-match`, so that nobody overwrites a change that they have not seen.
@@ -6,7 +6,10 @@
 mod create;
 mod delete;
 mod get;
+mod idempotency;
 mod list;
+mod onboarding;
+mod page;
 mod resume;
 mod revision;
 mod suspend;
@@ -39,6 +42,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(get::get_tenant, update::update_tenant, delete::delete_tenant))
         .routes(routes!(suspend::suspend_tenant))
         .routes(routes!(resume::resume_tenant))
+        .merge(onboarding::router())
 }
 
 /// A caller who may administer, or read what administration shows.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use keyferry_crypto::sealer::Sealer;
+use keyferry_onboarding::Onboardings;
 use keyferry_registry::{Clock, Registry};
 
 use crate::{
@@ -28,6 +29,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Knows the callers.
     pub callers: Arc<Callers>,
+    /// Onboards customers, where that is configured.
+    pub onboardings: Option<Arc<Onboardings>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Tells the time.
@@ -75,6 +78,11 @@ impl App {
 
     pub(crate) fn callers(&self) -> &Callers {
         &self.0.parts.callers
+    }
+
+    /// Onboardings, where they are configured.
+    pub(crate) fn onboardings(&self) -> Option<&Arc<Onboardings>> {
+        self.0.parts.onboardings.as_ref()
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -28,6 +28,7 @@ mod codec;
 pub mod config;
 mod edge;
 mod heavy;
+mod onboarding;
 pub mod openapi;
 mod ops;
 pub mod problem;

@@ -41,6 +41,7 @@ use crate::{
     tags(
         (name = "data", description = "Keys and data of one tenant"),
         (name = "admin", description = "Tenants"),
+        (name = "onboarding", description = "Customers on their way to being tenants"),
     ),
     components(schemas(Document, FieldError)),
 )]

@@ -102,6 +102,7 @@ impl Service {
             sealer: Arc::new(Sealer::new(Arc::new(vault), SealerLimits::from(&config.cache))),
             registry: Registry::new(store, limits),
             callers: Arc::new(callers),
+            onboardings: None,
             metrics: Arc::new(Metrics::new(&config.telemetry)?),
             clock: clock::system(),
         };

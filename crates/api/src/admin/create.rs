@@ -1,29 +1,23 @@
 //! Registers a tenant.
 
-use std::sync::Arc;
-
 use axum::{extract::State, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use keyferry_crypto::{
     id::{Cloud, DirectoryId, KeyName, KeyRef, VaultHost},
     tenant::SealingPolicy,
 };
-use keyferry_registry::{
-    Idempotency, IdempotencyKey,
-    tenant::{NewTenant, Slug, Tenant},
-};
+use keyferry_registry::tenant::{NewTenant, Slug, Tenant};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::{
     Administrator, ToChange,
+    idempotency::idempotency,
     tenant_json::{PolicyChange, Refusals, TenantDocument, cloud},
 };
 use crate::{
     app::App,
     body::JsonPayload,
-    caller::Caller,
     problem::{Kind, Problem},
 };
 
@@ -133,38 +127,6 @@ impl CreateTenantRequest {
         };
         new().ok_or_else(|| refusals.into_problem())
     }
-}
-
-/// The caller's idempotency key, bound to the caller and to the request's bytes.
-fn idempotency(
-    headers: &HeaderMap,
-    caller: &Arc<Caller>,
-    payload: &JsonPayload,
-) -> Result<Option<Idempotency>, Problem> {
-    let mut all = headers.get_all("idempotency-key").iter();
-    let Some(value) = all.next() else { return Ok(None) };
-    let refused = || {
-        Problem::because(
-            Kind::MalformedRequest,
-            "`idempotency-key` has 1 to 200 visible ASCII characters.",
-        )
-    };
-    if all.next().is_some() {
-        return Err(refused());
-    }
-    let key = value
-        .to_str()
-        .ok()
-        .and_then(IdempotencyKey::parse)
-        .ok_or_else(refused)?;
-    let fingerprint = Sha256::new()
-        .chain_update(caller.application())
-        .chain_update(payload.bytes())
-        .finalize();
-    Ok(Some(Idempotency {
-        key,
-        fingerprint: fingerprint.into(),
-    }))
 }
 
 fn public() -> String {

@@ -72,7 +72,7 @@ pub(super) struct KeyDocument {
 /// How long a tenant's data keys may be kept and used.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Policy)]
-struct PolicyDocument {
+pub(super) struct PolicyDocument {
     /// How long an unwrapped data key may be kept for opening, from when it was unwrapped.
     cache_ttl_seconds: u64,
     /// The longest a replica seals with one data key.
@@ -168,9 +168,14 @@ impl Refusals {
         parsed.collect::<Vec<_>>().into_iter().collect()
     }
 
+    /// Notes what is wrong with a field.
+    pub(super) fn refuse(&mut self, field: &str, detail: impl Display) {
+        let _none: Option<()> = self.take(field, Err(detail));
+    }
+
     /// Notes that the registry refused a change.
     pub(super) fn note(&mut self, error: ChangeError) {
-        let _none: Option<()> = self.take(field_of(error), Err(error));
+        self.refuse(field_of(error), error);
     }
 
     /// The problem that lists all, for when a value is missing because it was refused.
@@ -266,7 +271,8 @@ fn field_of(error: ChangeError) -> &'static str {
     }
 }
 
-fn cloud_name(cloud: Cloud) -> &'static str {
+/// The name of a cloud.
+pub(super) fn cloud_name(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Public => "public",
         Cloud::China => "china",
@@ -280,8 +286,10 @@ pub(super) fn cloud(name: &str) -> Result<Cloud, &'static str> {
     known.ok_or("not a cloud: expected public, china or us-government")
 }
 
-fn rfc3339(at: OffsetDateTime) -> String {
+/// A time, as all of the API writes them.
+pub(super) fn rfc3339(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-const LATEST: &str = "latest";
+/// The version of a key that stands for its latest.
+pub(super) const LATEST: &str = "latest";

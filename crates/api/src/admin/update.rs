@@ -113,7 +113,7 @@ impl UpdateTenantRequest {
             return;
         };
         if kept.iter().any(|key| !tenant.keys.former.contains(key)) {
-            let _none: Option<()> = refusals.take("former_keys", Err("a former key can be removed here, not added"));
+            refusals.refuse("former_keys", "a former key can be removed here, not added");
             return;
         }
         tenant.keys.former.retain(|former| kept.contains(former));

@@ -140,6 +140,12 @@ kinds! {
     /// The slug has an owner.
     SlugTaken = CONFLICT "slug-taken" Caller
         "The slug is taken" "Another tenant has this slug. Choose another.";
+    /// No such onboarding, or not this caller's.
+    OnboardingNotFound = NOT_FOUND "onboarding-not-found" Caller
+        "No such onboarding" "There is no onboarding of that name, or it is not this caller's. A tenant that was registered directly has none.";
+    /// The onboarding is at another stage.
+    OnboardingStage = CONFLICT "onboarding-stage" Caller
+        "The onboarding is not at the stage for that" "Read the onboarding: its `stage` tells how far it is.";
     /// One idempotency key for two requests.
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY "idempotency-key-reused" Caller
         "The idempotency key was used for another request" "Use a new key for each new request, and the same key only to repeat the same request.";

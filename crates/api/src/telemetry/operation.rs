@@ -49,6 +49,17 @@ operations! {
     DeleteTenant "delete-tenant" DELETE "/v1/admin/tenants/{tenant}";
     SuspendTenant "suspend-tenant" POST "/v1/admin/tenants/{tenant}/suspend";
     ResumeTenant "resume-tenant" POST "/v1/admin/tenants/{tenant}/resume";
+    OpenOnboarding "open-onboarding" POST "/v1/admin/onboardings";
+    ListOnboardings "list-onboardings" GET "/v1/admin/onboardings";
+    GetOnboarding "get-onboarding" GET "/v1/admin/onboardings/{tenant}";
+    ChangeOnboarding "change-onboarding" PATCH "/v1/admin/onboardings/{tenant}";
+    CloseOnboarding "close-onboarding" DELETE "/v1/admin/onboardings/{tenant}";
+    MakeOnboardingLink "make-onboarding-link" POST "/v1/admin/onboardings/{tenant}/link";
+    RevokeOnboardingLink "revoke-onboarding-link" DELETE "/v1/admin/onboardings/{tenant}/link";
+    VerifyOnboarding "verify-onboarding" POST "/v1/admin/onboardings/{tenant}/verify";
+    RetryOnboardingEndpoint "retry-onboarding-endpoint" POST "/v1/admin/onboardings/{tenant}/private-endpoint";
+    ListOnboardingHistory "list-onboarding-history" GET "/v1/admin/onboardings/{tenant}/history";
+    GetOnboardingInstructions "get-onboarding-instructions" GET "/v1/admin/onboardings/{tenant}/instructions/{form}";
 }
 
 #[cfg(test)]

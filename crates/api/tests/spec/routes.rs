@@ -10,7 +10,16 @@ pub(crate) struct Route {
 impl Route {
     /// The path, of the tenant `acme`.
     pub(crate) fn path_of_acme(&self) -> String {
-        self.path.replace("{tenant}", "acme")
+        self.path.replace("{tenant}", "acme").replace("{form}", "az")
+    }
+
+    /// The problem that it answers with where there is nobody of that name.
+    pub(crate) fn slug_of_nobody(&self) -> &'static str {
+        if self.path.starts_with("/v1/admin/onboardings/") {
+            "onboarding-not-found"
+        } else {
+            "tenant-not-found"
+        }
     }
 }
 
@@ -46,6 +55,17 @@ pub(crate) const ROUTES: &[Route] = &[
     route("DELETE", "/v1/admin/tenants/{tenant}", CHANGE),
     route("POST", "/v1/admin/tenants/{tenant}/suspend", CHANGE),
     route("POST", "/v1/admin/tenants/{tenant}/resume", CHANGE),
+    route("GET", "/v1/admin/onboardings", READ),
+    route("POST", "/v1/admin/onboardings", CHANGE),
+    route("GET", "/v1/admin/onboardings/{tenant}", READ),
+    route("PATCH", "/v1/admin/onboardings/{tenant}", CHANGE),
+    route("DELETE", "/v1/admin/onboardings/{tenant}", CHANGE),
+    route("POST", "/v1/admin/onboardings/{tenant}/link", CHANGE),
+    route("DELETE", "/v1/admin/onboardings/{tenant}/link", CHANGE),
+    route("POST", "/v1/admin/onboardings/{tenant}/verify", CHANGE),
+    route("POST", "/v1/admin/onboardings/{tenant}/private-endpoint", CHANGE),
+    route("GET", "/v1/admin/onboardings/{tenant}/history", READ),
+    route("GET", "/v1/admin/onboardings/{tenant}/instructions/{form}", READ),
 ];
 
 const SEAL: &[&str] = &["Keyferry.Seal"];

@@ -95,6 +95,7 @@ impl World {
             sealer: sealer(&vault),
             registry: Registry::new(store, RegistryLimits::default()),
             callers: Arc::new(Callers::new(&auth(&issuer), &http, clock)),
+            onboardings: None,
             metrics: Arc::new(metrics),
             clock,
         };
