@@ -24,7 +24,17 @@ fn fields(table: &str) -> Vec<String> {
 #[test]
 fn every_field_of_the_configuration_is_explained() {
     let guide = guide();
-    for table in ["http", "registry", "azure", "auth", "cache", "telemetry", "admin"] {
+    for table in [
+        "http",
+        "registry",
+        "azure",
+        "auth",
+        "cache",
+        "telemetry",
+        "admin",
+        "onboarding",
+        "onboarding_page",
+    ] {
         let section = guide.split(&format!("### `[{table}]`")).nth(1).unwrap();
         let section = section.split("\n##").next().unwrap();
         let fields = fields(table);

@@ -15,9 +15,10 @@ use keyferry_registry::{Clock, Registry};
 use crate::{
     body::BodyLimits,
     caller::Callers,
-    config::{AdminConfig, HttpConfig},
+    config::{AdminConfig, HttpConfig, PageConfig},
     edge::Edge,
     heavy::Processors,
+    onboarding::Pages,
     telemetry::Metrics,
 };
 
@@ -31,6 +32,8 @@ pub struct Parts {
     pub callers: Arc<Callers>,
     /// Onboards customers, where that is configured.
     pub onboardings: Option<Arc<Onboardings>>,
+    /// How the customer's page looks.
+    pub page: PageConfig,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Tells the time.
@@ -48,6 +51,7 @@ struct Shared {
     batch_concurrency: usize,
     deletion_window: Duration,
     edge: Edge,
+    pages: Option<Pages>,
     is_draining: AtomicBool,
 }
 
@@ -63,6 +67,10 @@ impl App {
             batch_concurrency: http.batch_concurrency,
             deletion_window: admin.deletion_window,
             edge: Edge::new(http, Arc::clone(&parts.metrics)),
+            pages: parts
+                .onboardings
+                .as_ref()
+                .map(|onboardings| Pages::new(onboardings, &parts.page)),
             is_draining: AtomicBool::new(false),
             parts,
         }))
@@ -83,6 +91,11 @@ impl App {
     /// Onboardings, where they are configured.
     pub(crate) fn onboardings(&self) -> Option<&Arc<Onboardings>> {
         self.0.parts.onboardings.as_ref()
+    }
+
+    /// The customers' pages, where onboarding is configured.
+    pub(crate) fn pages(&self) -> Option<&Pages> {
+        self.0.pages.as_ref()
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -113,8 +126,11 @@ impl App {
         &self.0.edge
     }
 
-    /// From now on `/readyz` says no.
+    /// From now on `/readyz` says no, and no page is told of changes any more.
     pub(crate) fn drain(&self) {
+        if let Some(pages) = self.pages() {
+            pages.streams().end();
+        }
         self.0.is_draining.store(true, Ordering::Relaxed);
     }
 

@@ -39,6 +39,8 @@ pub(crate) enum Media {
     Json,
     /// `application/octet-stream`.
     Octets,
+    /// `application/x-www-form-urlencoded`, of a browser.
+    Form,
 }
 
 /// A whole body, JSON or an octet stream.
@@ -51,6 +53,9 @@ pub(crate) struct Payload {
 
 /// A whole body of JSON.
 pub(crate) struct JsonPayload(Payload);
+
+/// A whole form, as a browser sends it. What was typed may be a secret that was pasted by mistake, so it is wiped like any body.
+pub(crate) struct FormPayload(Payload);
 
 impl BodyLimits {
     pub(crate) fn new(config: &HttpConfig) -> Self {
@@ -70,6 +75,7 @@ impl BodyLimits {
         match media {
             Media::Json => self.json,
             Media::Octets => self.octets,
+            Media::Form => MAX_FORM,
         }
     }
 }
@@ -110,6 +116,13 @@ impl JsonPayload {
     }
 }
 
+impl FormPayload {
+    /// The fields, in their order.
+    pub(crate) fn fields(&self) -> url::form_urlencoded::Parse<'_> {
+        url::form_urlencoded::parse(self.0.bytes.expose())
+    }
+}
+
 impl Deref for JsonPayload {
     type Target = Payload;
 
@@ -122,8 +135,21 @@ impl FromRequest<App> for Payload {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let media = Media::of(request.headers())?;
-        read(request, media, app.body_limits()).await
+        match Media::of(request.headers())? {
+            Media::Form => Err(Problem::new(Kind::UnsupportedMediaType)),
+            media => read(request, media, app.body_limits()).await,
+        }
+    }
+}
+
+impl FromRequest<App> for FormPayload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        match Media::of(request.headers())? {
+            Media::Form => read(request, Media::Form, app.body_limits()).await.map(Self),
+            Media::Json | Media::Octets => Err(Problem::new(Kind::UnsupportedMediaType)),
+        }
     }
 }
 
@@ -133,7 +159,7 @@ impl FromRequest<App> for JsonPayload {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         match Media::of(request.headers())? {
             Media::Json => read(request, Media::Json, app.body_limits()).await.map(Self),
-            Media::Octets => Err(Problem::because(
+            Media::Octets | Media::Form => Err(Problem::because(
                 Kind::UnsupportedMediaType,
                 "This operation takes `application/json` only.",
             )),
@@ -162,6 +188,8 @@ impl Media {
             Ok(Self::Json)
         } else if essence.eq_ignore_ascii_case(b"application/octet-stream") {
             Ok(Self::Octets)
+        } else if essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            Ok(Self::Form)
         } else {
             Err(unsupported())
         }
@@ -270,9 +298,13 @@ fn too_large(media: Media, most: usize) -> Problem {
     let media = match media {
         Media::Json => "application/json",
         Media::Octets => "application/octet-stream",
+        Media::Form => "application/x-www-form-urlencoded",
     };
     Problem::because(
         Kind::BodyTooLarge,
         format!("A body of `{media}` has at most {most} bytes."),
     )
 }
+
+/// The longest form, in bytes: a few answers, each at most [`MAX_ANSWER`](keyferry_onboarding::intake::MAX_ANSWER) long, escaped.
+const MAX_FORM: usize = 32 << 10;

@@ -118,7 +118,7 @@ pub(crate) fn cost(media: Media, len: usize) -> usize {
         // The body, and an answer about as long.
         Media::Octets => 2,
         // The body, three quarters of it decoded, and three quarters sealed or opened; then, without the decoded, the answer.
-        Media::Json => 3,
+        Media::Json | Media::Form => 3,
     };
     len.saturating_mul(times).saturating_add(ENVELOPE)
 }

@@ -4,6 +4,7 @@
 
 mod auth;
 mod environment;
+mod page;
 mod refusal;
 mod registry;
 mod telemetry;
@@ -18,10 +19,12 @@ use std::{
 
 use keyferry_azure::{AzureConfig, config::seconds};
 use keyferry_crypto::sealer::SealerLimits;
+use keyferry_onboarding::OnboardingConfig;
 use serde::Deserialize;
 
 pub use self::{
     auth::{Audience, AuthConfig, CallerConfig},
+    page::{Colour, PageConfig},
     registry::RegistryConfig,
     telemetry::{LogFormat, TelemetryConfig},
 };
@@ -50,6 +53,12 @@ pub struct Config {
     /// Administration.
     #[serde(default)]
     pub admin: AdminConfig,
+    /// How customers are onboarded; nobody is, if absent.
+    #[serde(default)]
+    pub onboarding: Option<OnboardingConfig>,
+    /// How the customer's page looks.
+    #[serde(default)]
+    pub onboarding_page: PageConfig,
 }
 
 /// Listening, limits and deadlines.
@@ -240,6 +249,11 @@ impl Config {
             (0.0..=1.0).contains(&self.telemetry.trace_ratio),
             "telemetry.trace_ratio",
             "must be between 0 and 1",
+        )?;
+        require(
+            self.onboarding_page.is_readable(),
+            "onboarding_page.on_accent",
+            "cannot be read on onboarding_page.accent: a contrast of at least 4.5 is needed",
         )?;
         self.azure.check().map_err(|error| ConfigError::Field {
             field: "azure".to_owned(),

@@ -65,6 +65,10 @@ impl Edge {
     }
 }
 
+/// Marks an error that is told on a page of its own, and is no problem.
+#[derive(Clone, Copy)]
+pub(crate) struct Told;
+
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -82,6 +86,18 @@ pub(crate) async fn handle(State(app): State<App>, request: Request, next: Next)
     let response = edge.answer(request, next, operation, &id).await;
     let (response, outcome) = edge.finish(response, operation, &id);
     edge.metrics.count_request(operation, outcome, began.elapsed());
+    dressed(response, id)
+}
+
+/// Handles a request of a customer's browser. What fails is told on a page.
+pub(crate) async fn handle_page(State(app): State<App>, request: Request, next: Next) -> Response {
+    let edge = app.edge();
+    let began = Instant::now();
+    let id = edge.ids.of(request.headers());
+    let response = edge.answer(request, next, Operation::Page, &id).await;
+    let write = |problem: &Problem, id: &str| crate::onboarding::failed(&app, problem, id);
+    let (response, outcome) = edge.finish_with(response, Operation::Page, &id, write);
+    edge.metrics.count_request(Operation::Page, outcome, began.elapsed());
     dressed(response, id)
 }
 
@@ -141,18 +157,34 @@ impl Edge {
     }
 
     /// Writes and logs the problem, if the answer is one, and the problems of a batch's items.
-    fn finish(&self, mut response: Response, operation: Operation, id: &HeaderValue) -> (Response, Outcome) {
+    fn finish(&self, response: Response, operation: Operation, id: &HeaderValue) -> (Response, Outcome) {
+        self.finish_with(response, operation, id, |problem, id| problem.to_response(Some(id)))
+    }
+
+    /// The same, with a problem written in another way.
+    fn finish_with(
+        &self,
+        mut response: Response,
+        operation: Operation,
+        id: &HeaderValue,
+        write: impl FnOnce(&Problem, &str) -> Response,
+    ) -> (Response, Outcome) {
         let request_id = id.to_str().unwrap_or_default();
         let extensions = response.extensions_mut();
         if let Some(problem) = extensions.remove::<Problem>() {
             self.metrics.count_problems(problem.kind(), 1);
             log(&problem, operation, request_id, None);
-            return (problem.to_response(Some(request_id)), problem.kind().fault().into());
+            return (write(&problem, request_id), problem.kind().fault().into());
         }
         if let Some(items) = extensions.remove::<Items>() {
             self.note_items(&items, operation, request_id);
         }
-        (response, Outcome::Ok)
+        let outcome = if response.status().is_client_error() {
+            Outcome::Caller
+        } else {
+            Outcome::Ok
+        };
+        (response, outcome)
     }
 
     fn note_items(&self, items: &Items, operation: Operation, request_id: &str) {
@@ -172,6 +204,7 @@ fn named(response: Response) -> Response {
     let status = response.status();
     let kind = match status {
         _ if response.extensions().get::<Problem>().is_some() => return response,
+        _ if response.extensions().get::<Told>().is_some() => return response,
         StatusCode::NOT_FOUND => Kind::RouteNotFound,
         StatusCode::METHOD_NOT_ALLOWED => Kind::MethodNotAllowed,
         _ if status.is_client_error() => Kind::MalformedRequest,

@@ -4,19 +4,23 @@ use axum::{Router, middleware::from_fn_with_state};
 
 use crate::{
     app::App,
-    edge, openapi, ops,
+    edge, onboarding, openapi, ops,
     problem::{Kind, Problem},
 };
 
 /// Everything that callers and operators ask for.
 pub fn api(app: &App) -> Router {
     let (routes, description) = openapi::described();
-    routes
+    let api = routes
         .merge(openapi::router(&description))
         // Said here, since of two routers without a fallback the one that is merged last gives its own, which has no edge.
         .fallback(nowhere)
         .layer(from_fn_with_state(app.clone(), edge::handle))
-        .with_state(app.clone())
+        .with_state(app.clone());
+    match app.pages() {
+        Some(_) => api.merge(for_browsers(app)),
+        None => api,
+    }
 }
 
 /// The same, and what machines ask for.
@@ -27,6 +31,13 @@ pub fn all(app: &App) -> Router {
 /// What machines ask for, and nothing else.
 pub fn ops(app: &App) -> Router {
     for_machines(ops::router().fallback(nowhere), app)
+}
+
+/// What customers' browsers ask for.
+fn for_browsers(app: &App) -> Router {
+    onboarding::router(app)
+        .layer(from_fn_with_state(app.clone(), edge::handle_page))
+        .with_state(app.clone())
 }
 
 fn for_machines(routes: Router<App>, app: &App) -> Router {

@@ -13,9 +13,10 @@ use std::{
 };
 
 use axum_server::Control;
-use keyferry_azure::AzureKeyVault;
+use keyferry_azure::{AzureKeyVault, PrivateEndpoints};
 use keyferry_crypto::sealer::{Sealer, SealerLimits};
-use keyferry_registry::{Changed, Registry, RegistryLimits};
+use keyferry_onboarding::Onboardings;
+use keyferry_registry::{Changed, Registry, RegistryLimits, Store};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     task::JoinSet,
@@ -54,6 +55,9 @@ pub enum StartError {
     /// The configuration of Azure is not acceptable.
     #[error("azure: {0}")]
     Azure(#[from] keyferry_azure::ConfigError),
+    /// The configuration of onboarding is not acceptable.
+    #[error("onboarding.{0}")]
+    Onboarding(#[from] keyferry_onboarding::config::ConfigError),
     /// The registry could not be opened.
     #[error("registry: {0}")]
     Registry(#[from] keyferry_registry::RegistryError),
@@ -81,7 +85,10 @@ pub struct Ended(&'static str);
 impl Service {
     /// Reads every file that a configuration names, as a start would; listens on nothing and calls no one.
     pub async fn check(config: &Config) -> Result<(), StartError> {
-        AzureKeyVault::new(&config.azure)?;
+        let vault = Arc::new(AzureKeyVault::new(&config.azure)?);
+        let store = keyferry_registry::connect(&config.registry.url()?, clock::system())?;
+        let registry = Registry::new(store.clone(), RegistryLimits::default());
+        onboardings(config, store, &registry, &vault)?;
         if let Some(tls) = &config.http.tls {
             listener::load(tls).await.map_err(StartError::Tls)?;
         }
@@ -96,13 +103,16 @@ impl Service {
             tenants: config.registry.tenants_in_memory,
             ..RegistryLimits::default()
         };
-        let vault = AzureKeyVault::new(&config.azure)?;
+        let vault = Arc::new(AzureKeyVault::new(&config.azure)?);
         let callers = Callers::new(&config.auth, &vault.http()?, clock::system());
+        let registry = Registry::new(store.clone(), limits);
+        let onboardings = onboardings(&config, store, &registry, &vault)?;
         let parts = Parts {
-            sealer: Arc::new(Sealer::new(Arc::new(vault), SealerLimits::from(&config.cache))),
-            registry: Registry::new(store, limits),
+            sealer: Arc::new(Sealer::new(vault, SealerLimits::from(&config.cache))),
+            registry,
             callers: Arc::new(callers),
-            onboardings: None,
+            onboardings,
+            page: config.onboarding_page,
             metrics: Arc::new(Metrics::new(&config.telemetry)?),
             clock: clock::system(),
         };
@@ -214,6 +224,31 @@ impl std::fmt::Debug for Service {
     }
 }
 
+/// Onboardings, if they are configured.
+fn onboardings(
+    config: &Config,
+    store: Arc<dyn Store>,
+    registry: &Arc<Registry>,
+    vault: &Arc<AzureKeyVault>,
+) -> Result<Option<Arc<Onboardings>>, StartError> {
+    let Some(onboarding) = config.onboarding.clone() else {
+        return Ok(None);
+    };
+    let azure = &config.azure;
+    let others = azure.other_clouds.iter().map(|other| (other.cloud, other.client_id.0));
+    let parts = keyferry_onboarding::Parts {
+        store,
+        registry: Arc::clone(registry),
+        azure: Arc::clone(vault),
+        endpoints: PrivateEndpoints::new(azure, vault),
+        applications: std::iter::once((azure.cloud, azure.client_id.0))
+            .chain(others)
+            .collect(),
+        clock: clock::system(),
+    };
+    Ok(Some(Onboardings::new(parts, onboarding)?))
+}
+
 fn observe_connections(metrics: &Metrics, servers: &Control, refused: &Arc<AtomicU64>) {
     let (servers, refused) = (servers.clone(), Arc::clone(refused));
     metrics.observe_connections(move || ConnectionStats {
@@ -247,6 +282,13 @@ fn start_background(tasks: &mut JoinSet<&'static str>, cancel: &CancellationToke
         registry.run(stop).await;
         "the registry's view"
     });
+    if let Some(onboardings) = &parts.onboardings {
+        let (onboardings, stop) = (Arc::clone(onboardings), cancel.clone());
+        tasks.spawn(async move {
+            onboardings.run(stop).await;
+            "the checks of onboardings"
+        });
+    }
     let (callers, stop) = (Arc::clone(&parts.callers), cancel.clone());
     tasks.spawn(async move {
         callers.run(stop).await;

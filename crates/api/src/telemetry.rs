@@ -79,11 +79,17 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
 
 /// Our spans and events, down to debug; nobody else's.
 fn spans_of_ours() -> Targets {
-    ["keyferry_api", "keyferry_azure", "keyferry_crypto", "keyferry_registry"]
-        .into_iter()
-        .fold(Targets::new(), |all, target| {
-            all.with_target(target, tracing::Level::DEBUG)
-        })
+    [
+        "keyferry_api",
+        "keyferry_azure",
+        "keyferry_crypto",
+        "keyferry_onboarding",
+        "keyferry_registry",
+    ]
+    .into_iter()
+    .fold(Targets::new(), |all, target| {
+        all.with_target(target, tracing::Level::DEBUG)
+    })
 }
 
 fn traces(config: &TelemetryConfig) -> Result<Option<SdkTracerProvider>, TelemetryError> {

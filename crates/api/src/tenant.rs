@@ -51,7 +51,9 @@ impl<P: Purpose> FromRequestParts<App> for ActiveTenant<P> {
         let caller = Arc::<Caller>::from_request_parts(parts, app).await?;
         caller.require(&[P::ROLE])?;
         let slug = slug(parts, app, &caller).await?;
-        let tenant = app.registry().tenant(&slug).await?.ok_or_else(unknown)?;
+        let Some(tenant) = app.registry().tenant(&slug).await? else {
+            return Err(nobody(app, &slug).await?);
+        };
         tracing::Span::current().record("tenant.id", tracing::field::display(tenant.keys.tenant));
         match tenant.status {
             TenantStatus::Active => Ok(Self {
@@ -75,6 +77,14 @@ pub(crate) async fn slug(parts: &mut Parts, app: &App, caller: &Caller) -> Resul
         Ok(slug)
     } else {
         Err(unknown())
+    }
+}
+
+/// The problem of a slug that is no tenant's, though it may be one's to be.
+async fn nobody(app: &App, slug: &Slug) -> Result<Problem, Problem> {
+    match app.pages() {
+        Some(pages) if pages.is_under_way(slug).await? => Ok(Problem::new(Kind::TenantOnboarding)),
+        _ => Ok(unknown()),
     }
 }
 

@@ -176,6 +176,21 @@ fn a_wrong_field_is_named_by_its_path() {
             "environment variable KEYFERRY_REGISTRY__URL__HOST: url is not a table",
         ),
         (
+            "[onboarding_page]\naccent = \"#777777\"",
+            ("", ""),
+            "onboarding_page.on_accent: cannot be read on onboarding_page.accent",
+        ),
+        (
+            "[onboarding_page]\naccent = \"red\"",
+            ("", ""),
+            "onboarding_page.accent: not acceptable, expected a colour: #rrggbb",
+        ),
+        (
+            "",
+            ("KEYFERRY_ONBOARDING__PUBLIC_URL", "https://keys.example.com"),
+            "onboarding: missing field `signing_key_file`",
+        ),
+        (
             "[telemetry]\ntrace_ratio = 2.0",
             ("", ""),
             "telemetry.trace_ratio: must be between",

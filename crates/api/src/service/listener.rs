@@ -79,7 +79,7 @@ impl Listener {
         http.http2()
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEADERS);
-        let service = router.into_make_service();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         match self.tls {
             None => {
                 let acceptor = limits.on(NoDelayAcceptor::new());

@@ -96,6 +96,7 @@ impl World {
             registry: Registry::new(store, RegistryLimits::default()),
             callers: Arc::new(Callers::new(&auth(&issuer), &http, clock)),
             onboardings: None,
+            page: keyferry_api::config::PageConfig::default(),
             metrics: Arc::new(metrics),
             clock,
         };

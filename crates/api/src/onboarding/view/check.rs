@@ -1,0 +1,45 @@
+//! A check, as the customer is told of it.
+
+use keyferry_onboarding::finding::{Audience, told};
+use keyferry_registry::onboarding::{CheckName, Onboarding};
+
+use super::{moment::Moment, words};
+use crate::onboarding::Pages;
+
+/// A check.
+pub(in crate::onboarding) struct CheckView {
+    pub(in crate::onboarding) id: &'static str,
+    pub(in crate::onboarding) title: &'static str,
+    pub(in crate::onboarding) status: &'static str,
+    pub(in crate::onboarding) status_words: &'static str,
+    pub(in crate::onboarding) text: String,
+    pub(in crate::onboarding) next: Option<String>,
+    pub(in crate::onboarding) commands: Option<String>,
+    /// What the other side calls it, and its id of the request: for a support case.
+    pub(in crate::onboarding) code: Option<String>,
+    pub(in crate::onboarding) request_id: Option<String>,
+    pub(in crate::onboarding) checked_at: Option<Moment>,
+    pub(in crate::onboarding) since: Option<Moment>,
+}
+
+impl CheckView {
+    pub(super) fn new(pages: &Pages, onboarding: &Onboarding, name: CheckName) -> Self {
+        let told = told(onboarding, name, Audience::Customer);
+        let _ = pages;
+        let made = onboarding.checks.get(&name);
+        let evidence = made.and_then(|made| made.observed.evidence.as_ref());
+        Self {
+            id: name.slug(),
+            title: told.title,
+            status: told.status.slug(),
+            status_words: words(told.status),
+            text: told.text,
+            next: told.next,
+            commands: told.commands,
+            code: evidence.and_then(|evidence| evidence.code.clone()),
+            request_id: evidence.and_then(|evidence| evidence.request_id.clone()),
+            checked_at: made.map(|made| Moment::of(made.checked_at)),
+            since: made.map(|made| Moment::of(made.since)),
+        }
+    }
+}
