@@ -20,6 +20,7 @@
 mod admin;
 mod data;
 mod error;
+pub mod onboarding;
 mod secret;
 mod token;
 mod transport;
@@ -28,7 +29,7 @@ pub use self::{
     admin::{Admin, FormerKey, NewTenant, Policy, Tenant, TenantChange, TenantPage},
     data::{BatchItem, Context, DataKey, Opened, OpenedKey, Sealed, SealedKey, TenantClient},
     error::{Error, Fault, FieldError, Problem, Upstream},
-    secret::{Secret, Token},
+    secret::{LinkUrl, Secret, Token},
     token::{ClientCredentials, TokenSource},
     transport::{Client, http_client},
 };

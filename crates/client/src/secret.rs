@@ -78,6 +78,30 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
+/// A link to a customer's page. Whoever has it may act for the customer there.
+#[derive(Clone)]
+pub struct LinkUrl(Zeroizing<String>);
+
+impl LinkUrl {
+    /// The link, for whoever is to be given it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LinkUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkUrl(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for LinkUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Zeroizing::new(String::deserialize(deserializer)?)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use crate::{
     admin::Admin,
     data::TenantClient,
     error::{Error, Problem},
+    onboarding::Onboardings,
     token::TokenSource,
 };
 
@@ -64,6 +65,12 @@ impl Client {
         Admin::new(self.clone())
     }
 
+    /// Opening and following onboardings.
+    #[must_use]
+    pub fn onboardings(&self) -> Onboardings {
+        Onboardings::new(self.clone())
+    }
+
     /// Whether the service says that it is ready.
     pub async fn is_ready(&self) -> bool {
         let Ok(url) = self.base.join("/readyz") else {
@@ -112,6 +119,11 @@ pub(crate) async fn send(request: RequestBuilder) -> Result<Response, Error> {
 pub(crate) async fn json<T: DeserializeOwned>(answer: Response) -> Result<T, Error> {
     let body = Zeroizing::new(Vec::from(answer.bytes().await?));
     serde_json::from_slice(&body).map_err(|_| Error::Unexpected("not the JSON that was expected"))
+}
+
+/// Reads an answer that is text for people.
+pub(crate) async fn text(answer: Response) -> Result<String, Error> {
+    Ok(answer.text().await?)
 }
 
 async fn refusal(answer: Response) -> Error {
