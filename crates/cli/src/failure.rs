@@ -32,6 +32,7 @@ enum Kind {
     Usage = 2,
     Refused = 3,
     Unavailable = 4,
+    Interrupted = 130,
 }
 
 impl Failure {
@@ -57,6 +58,32 @@ impl Failure {
             kind: Kind::Unavailable,
             message: why.to_string(),
         }
+    }
+
+    /// Somebody ended it.
+    pub(crate) fn interrupted(why: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Interrupted,
+            message: why.to_string(),
+        }
+    }
+
+    /// Of several, the one by whose exit code all are told: one that another try does not help, if there is one.
+    pub(crate) fn gravest(failures: Vec<Self>) -> Option<Self> {
+        let several = failures.len();
+        let gravest = failures.into_iter().min_by_key(Self::is_passing)?;
+        Some(Self {
+            message: match several {
+                1 => gravest.message,
+                _ => format!("{several} failed, the first of them so: {}", gravest.message),
+            },
+            ..gravest
+        })
+    }
+
+    /// Whether another try may help.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable)
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

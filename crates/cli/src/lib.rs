@@ -12,7 +12,9 @@ mod dev;
 mod emulator;
 mod failure;
 mod migrate;
+mod onboarding;
 mod output;
+mod policy;
 mod serve;
 mod tenant;
 mod token;
@@ -43,6 +45,8 @@ enum Command {
     Emulator(emulator::Emulator),
     /// Bring the registry's database to the current schema
     Migrate(migrate::Migrate),
+    /// Lead customers from a link to an active tenant
+    Onboarding(Box<onboarding::Onboarding>),
     /// Register and administrate tenants
     Tenant(Box<tenant::Tenant>),
     /// Print a bearer token for the API
@@ -81,6 +85,7 @@ fn run(command: Command) -> Result<(), Failure> {
             #[cfg(feature = "emulator")]
             Command::Emulator(emulator) => emulator.run().await,
             Command::Migrate(migrate) => migrate.run().await,
+            Command::Onboarding(onboarding) => onboarding.run().await,
             Command::Tenant(tenant) => tenant.run().await,
             Command::Token(token) => token.run().await,
             Command::Completions(_) => Ok(()),
@@ -90,8 +95,9 @@ fn run(command: Command) -> Result<(), Failure> {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  failed
-  2  wrong usage or configuration
-  3  refused by Keyferry: the message says whose move it is
-  4  unavailable: another try may help";
+    0  done
+    1  failed
+    2  wrong usage or configuration
+    3  refused by Keyferry: the message says whose move it is
+    4  unavailable: another try may help
+  130  ended by Ctrl-C before it came to what was waited for";

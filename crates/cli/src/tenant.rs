@@ -1,10 +1,16 @@
 //! `keyferry tenant …`
 
 use clap::{Args, Subcommand};
-use keyferry_client::{Admin, FormerKey, NewTenant, Policy, Tenant as Shown, TenantChange};
+use keyferry_client::{Admin, Client, FormerKey, NewTenant, Tenant as Shown, TenantChange};
 use uuid::Uuid;
 
-use crate::{access::AccessOptions, failure::Failure, output::Output};
+use crate::{
+    access::AccessOptions,
+    failure::Failure,
+    onboarding::{self, Named, Unfinished},
+    output::Output,
+    policy::{self, DEFAULT_POLICY, PolicyOptions},
+};
 
 /// Registers and administrates tenants.
 #[derive(Args, Debug)]
@@ -20,12 +26,20 @@ pub(crate) struct Tenant {
 
 #[derive(Debug, Subcommand)]
 enum Act {
-    /// Register a tenant
+    /// Register a customer: open its onboarding, and print the link for its administrator (as `onboarding open`)
+    Register(onboarding::Open),
+    /// Register a tenant whose customer has done its part already, without onboarding
     Create(Create),
     /// List tenants, ordered by slug
     List,
-    /// Show a tenant
+    /// Show a tenant, or how far its onboarding is
     Show(Named),
+    /// Make a new link to the customer's page, and make those before it void (as `onboarding link`)
+    Link(Named),
+    /// Make all of its onboarding's checks now (as `onboarding verify`)
+    Verify(Named),
+    /// Follow its onboarding live, until it is active (as `onboarding watch`)
+    Watch(onboarding::Watch),
     /// Change a tenant; what is left out stays
     Update(Update),
     /// Stop a tenant's use; its data opens again after `resume`
@@ -34,12 +48,6 @@ enum Act {
     Resume(Named),
     /// Delete a tenant, once its safety window is over
     Delete(Named),
-}
-
-#[derive(Args, Debug)]
-struct Named {
-    /// The tenant's slug
-    slug: String,
 }
 
 #[derive(Args, Debug)]
@@ -100,42 +108,18 @@ struct Update {
     policy: PolicyOptions,
 }
 
-#[derive(Args, Debug)]
-struct PolicyOptions {
-    /// How long an unwrapped data key may be kept for opening, in seconds; 0 keeps none
-    #[arg(long)]
-    cache_ttl: Option<u64>,
-    /// The longest a replica seals with one data key, in seconds
-    #[arg(long)]
-    lease_max_age: Option<u64>,
-    /// The most messages it seals with one
-    #[arg(long)]
-    lease_max_messages: Option<u64>,
-    /// How much longer a cached key may open while the vault is unavailable, in seconds
-    #[arg(long)]
-    outage_grace: Option<u64>,
-}
-
-impl PolicyOptions {
-    /// The policy with what was given; `None` if nothing was.
-    fn over(&self, base: Policy) -> Option<Policy> {
-        let policy = Policy {
-            cache_ttl_seconds: self.cache_ttl.unwrap_or(base.cache_ttl_seconds),
-            lease_max_age_seconds: self.lease_max_age.unwrap_or(base.lease_max_age_seconds),
-            lease_max_messages: self.lease_max_messages.unwrap_or(base.lease_max_messages),
-            outage_grace_seconds: self.outage_grace.unwrap_or(base.outage_grace_seconds),
-        };
-        (policy != base).then_some(policy)
-    }
-}
-
 impl Tenant {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let admin = self.access.client()?.admin();
+        let client = self.access.client()?;
+        let admin = client.admin();
         let tenant = match self.act {
+            Act::Register(open) => return onboarding::Act::Open(open).run(&client, self.output).await,
+            Act::Link(named) => return onboarding::Act::Link(named).run(&client, self.output).await,
+            Act::Verify(named) => return onboarding::Act::Verify(named).run(&client, self.output).await,
+            Act::Watch(watch) => return onboarding::Act::Watch(watch).run(&client, self.output).await,
             Act::List => return list(&admin, self.output).await,
+            Act::Show(Named { slug }) => return show(&client, &slug, self.output).await,
             Act::Create(create) => create.run(&admin).await?,
-            Act::Show(Named { slug }) => admin.get(&slug).await?,
             Act::Update(update) => update.run(&admin).await?,
             Act::Suspend(Named { slug }) => admin.suspend(&admin.get(&slug).await?).await?,
             Act::Resume(Named { slug }) => admin.resume(&admin.get(&slug).await?).await?,
@@ -198,6 +182,23 @@ fn kept(former: &[FormerKey], dropped: &[String]) -> Result<Option<Vec<FormerKey
     Ok((!dropped.is_empty()).then(|| kept.cloned().collect()))
 }
 
+/// Shows a tenant, or the onboarding that is to become one.
+async fn show(client: &Client, slug: &str, output: Output) -> Result<(), Failure> {
+    match client.admin().get(slug).await {
+        Ok(tenant) => output.fields(&tenant, &fields(&tenant)),
+        Err(error) if onboarding::is_absent(&error) => {
+            // That there is no tenant is the answer where there is no onboarding either.
+            let Ok(found) = client.onboardings().get(slug).await else {
+                return Err(error.into());
+            };
+            let unfinished = Unfinished::new(&found);
+            output.text(&unfinished, || unfinished.text());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
 async fn list(admin: &Admin, output: Output) -> Result<(), Failure> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
@@ -220,8 +221,7 @@ async fn list(admin: &Admin, output: Output) -> Result<(), Failure> {
 }
 
 fn fields(tenant: &Shown) -> Vec<(&'static str, String)> {
-    let policy = &tenant.policy;
-    vec![
+    let mut fields = vec![
         ("slug", tenant.slug.clone()),
         ("id", tenant.id.clone()),
         ("name", tenant.display_name.clone()),
@@ -236,19 +236,14 @@ fn fields(tenant: &Shown) -> Vec<(&'static str, String)> {
         ("key", key(tenant)),
         ("version", tenant.key_version.clone()),
         ("former keys", former_keys(tenant)),
-        ("cache TTL", format!("{} s", policy.cache_ttl_seconds)),
-        (
-            "lease",
-            format!(
-                "{} s or {} messages",
-                policy.lease_max_age_seconds, policy.lease_max_messages
-            ),
-        ),
-        ("outage grace", format!("{} s", policy.outage_grace_seconds)),
+    ];
+    fields.extend(policy::fields(&tenant.policy));
+    fields.extend([
         ("revision", tenant.revision.to_string()),
         ("registered", tenant.created_at.clone()),
         ("changed", tenant.updated_at.clone()),
-    ]
+    ]);
+    fields
 }
 
 fn former_keys(tenant: &Shown) -> String {
@@ -263,11 +258,3 @@ fn address(key: &FormerKey) -> String {
 fn key(tenant: &Shown) -> String {
     format!("https://{}/keys/{}", tenant.vault, tenant.key_name)
 }
-
-/// What the service takes if a registration names no policy.
-const DEFAULT_POLICY: Policy = Policy {
-    cache_ttl_seconds: 300,
-    lease_max_age_seconds: 300,
-    lease_max_messages: 1_000_000,
-    outage_grace_seconds: 0,
-};

@@ -41,7 +41,6 @@ pub struct NewTenant {
 
 /// How long keys may be kept and used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// How long an unwrapped data key may be kept for opening; 0 keeps none.
     pub cache_ttl_seconds: u64,
