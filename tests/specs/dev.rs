@@ -67,9 +67,19 @@ impl Drop for Dev {
 fn in_home(home: &Path) -> Command {
     let free = "127.0.0.1:0";
     let mut dev = command();
-    dev.args(["dev", "--listen", free, "--azure", free, "--control", free])
-        .current_dir(home)
-        .env("HOME", home);
+    dev.args([
+        "dev",
+        "--listen",
+        free,
+        "--azure",
+        free,
+        "--control",
+        free,
+        "--portal",
+        free,
+    ])
+    .current_dir(home)
+    .env("HOME", home);
     dev
 }
 

@@ -15,6 +15,9 @@ use crate::{access::AccessOptions, failure::Failure};
 /// The application's secret, in a file of its own as the configuration wants it.
 pub(super) const CLIENT_SECRET: &str = "client-secret";
 
+/// What signs links to customers' pages, likewise.
+pub(super) const LINK_KEY: &str = "link-key";
+
 /// The directory, by its absolute path.
 pub(super) struct Home(PathBuf);
 
@@ -47,6 +50,10 @@ impl Home {
 
     pub(super) fn client_secret(&self) -> PathBuf {
         self.0.join(CLIENT_SECRET)
+    }
+
+    pub(super) fn link_key(&self) -> PathBuf {
+        self.0.join(LINK_KEY)
     }
 
     pub(super) fn write_ca(&self, pem: &str) -> Result<(), Failure> {
