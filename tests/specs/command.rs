@@ -3,6 +3,7 @@
 mod access;
 mod checking;
 mod migrating;
+mod onboardings;
 mod tenants;
 
 use keyferry_tests::{Database, World, command, output_of, repository};
@@ -25,6 +26,23 @@ fn its_reference_names_every_command_and_option() {
         "migrate",
         "token",
         "completions",
+        "onboarding open",
+        "onboarding apply",
+        "onboarding list",
+        "onboarding show",
+        "onboarding change",
+        "onboarding link",
+        "onboarding revoke",
+        "onboarding verify",
+        "onboarding watch",
+        "onboarding history",
+        "onboarding instructions",
+        "onboarding retry-endpoint",
+        "onboarding close",
+        "tenant register",
+        "tenant link",
+        "tenant verify",
+        "tenant watch",
         "tenant create",
         "tenant list",
         "tenant show",

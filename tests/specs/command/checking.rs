@@ -16,6 +16,7 @@ pub(crate) fn check(text: &str) -> (i32, String, String) {
     };
     let url = file("url", "postgres://keyferry:planted-secret@postgres/keyferry\n");
     let token = file("token", "a.b.c");
+    let link_key = file("link-key", &"k".repeat(32));
     let config = file(
         "keyferry.toml",
         &text
@@ -23,7 +24,8 @@ pub(crate) fn check(text: &str) -> (i32, String, String) {
             .replace(
                 "/var/run/secrets/azure/tokens/azure-identity-token",
                 token.to_str().unwrap(),
-            ),
+            )
+            .replace("/run/secrets/keyferry/link-key", link_key.to_str().unwrap()),
     );
     run(&["serve", "--check-config", "--config", config.to_str().unwrap()])
 }

@@ -1,7 +1,7 @@
 //! Who and what there is in `keyferry dev`: the platform's directory with its services, a customer with a vault, and a customer
 //! who has nothing yet.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use keyferry_emulator::{Application, Assignment, Emulator, Order, Role, Scope, Secret, VaultOptions};
 use serde::{Deserialize, Serialize};
@@ -330,7 +330,13 @@ log = {log}
 impl Places {
     /// Where the service is for browsers and callers.
     fn public_url(self) -> String {
-        format!("http://{}", self.service)
+        let mut addr = self.service;
+        match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        format!("http://{addr}")
     }
 }
 

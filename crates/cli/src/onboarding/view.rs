@@ -141,7 +141,7 @@ fn fields(onboarding: &Onboarding) -> Vec<(&'static str, String)> {
         (
             "link",
             if link.is_revoked {
-                format!("number {}, revoked", link.serial)
+                format!("number {}, void since {}", link.serial, link.expires_at)
             } else {
                 format!("number {}, until {}", link.serial, link.expires_at)
             },

@@ -157,7 +157,7 @@ pub struct Link {
     pub serial: u32,
     /// Until when it is good.
     pub expires_at: String,
-    /// Whether it was made void.
+    /// Whether it opens nothing any more: it was revoked, or is expired.
     #[serde(default)]
     pub is_revoked: bool,
 }
