@@ -26,7 +26,7 @@ pub(crate) struct Apply {
 
 /// What became of one of a file's onboardings.
 #[derive(Serialize)]
-struct Outcome {
+struct Applied {
     slug: String,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -47,9 +47,9 @@ impl Apply {
             outcomes.push(applied.unwrap_or_else(|failure| {
                 let error = Some(failure.to_string());
                 failures.push(failure);
-                Outcome {
+                Applied {
                     error,
-                    ..Outcome::new(&slug, "failed")
+                    ..Applied::new(&slug, "failed")
                 }
             }));
         }
@@ -74,7 +74,7 @@ impl Apply {
     }
 }
 
-impl Outcome {
+impl Applied {
     fn new(slug: &str, outcome: &'static str) -> Self {
         Self {
             slug: slug.to_owned(),
@@ -86,7 +86,7 @@ impl Outcome {
     }
 }
 
-async fn apply(onboardings: &Onboardings, registration: Registration, dry_run: bool) -> Result<Outcome, Failure> {
+async fn apply(onboardings: &Onboardings, registration: Registration, dry_run: bool) -> Result<Applied, Failure> {
     let slug = registration.slug.clone();
     let read = match onboardings.get(&slug).await {
         Ok(read) => read,
@@ -96,25 +96,25 @@ async fn apply(onboardings: &Onboardings, registration: Registration, dry_run: b
     let change = difference::between(&read, registration)?;
     let changed = difference::names(&change);
     if changed.is_empty() {
-        return Ok(Outcome::new(&slug, "unchanged"));
+        return Ok(Applied::new(&slug, "unchanged"));
     }
     if !dry_run {
         onboardings.change(&read, &change).await?;
     }
-    Ok(Outcome {
+    Ok(Applied {
         changed,
-        ..Outcome::new(&slug, "changed")
+        ..Applied::new(&slug, "changed")
     })
 }
 
 /// Opens what is not there. Needs no idempotency key: whoever applies the file again finds it.
-async fn open(onboardings: &Onboardings, registration: Registration, dry_run: bool) -> Result<Outcome, Failure> {
-    let outcome = Outcome::new(&registration.slug, "created");
+async fn open(onboardings: &Onboardings, registration: Registration, dry_run: bool) -> Result<Applied, Failure> {
+    let outcome = Applied::new(&registration.slug, "created");
     if dry_run {
         return Ok(outcome);
     }
     let opened = onboardings.open(&registration.into_new(), None).await?;
-    Ok(Outcome {
+    Ok(Applied {
         link_url: Some(opened.link_url.expose().to_owned()),
         ..outcome
     })

@@ -57,13 +57,14 @@ fn answers(read: &Onboarding, said: Typed) -> Typed {
     let Ok(cloud) = serde_json::from_value::<Cloud>(Value::from(read.cloud.as_str())) else {
         return said;
     };
+    let names_key = said.key.is_some();
     let vault = said.vault.as_deref().and_then(|typed| intake::vault(cloud, typed).ok());
     let host = vault.as_ref().map(|answer| answer.vault().clone());
     let host = host.or_else(|| VaultHost::parse(cloud, known.vault.as_deref()?).ok());
     let is_known_vault = |typed: &str| match intake::vault(cloud, typed) {
         Ok(VaultAnswer::Vault(vault)) => known.vault.as_ref() == Some(&vault.to_string()),
         // Another answer may name another key; then that one holds.
-        Ok(VaultAnswer::Key(key)) if said.key.is_some() => known.vault.as_ref() == Some(&key.key.vault.to_string()),
+        Ok(VaultAnswer::Key(key)) if names_key => known.vault.as_ref() == Some(&key.key.vault.to_string()),
         Ok(VaultAnswer::Key(key)) => is_known_key(known, &key),
         Err(_) => false,
     };
@@ -81,11 +82,11 @@ fn answers(read: &Onboarding, said: Typed) -> Typed {
         resource.is_ok_and(|resource| known.is_some_and(|known| known.eq_ignore_ascii_case(&resource.to_string())))
     };
     Typed {
-        directory_id: unless(&said.directory_id, known.directory_id.is_some(), is_known_directory),
-        vault: unless(&said.vault, known.vault.is_some(), is_known_vault),
-        key: unless(&said.key, known.key_name.is_some(), is_known_key),
+        directory_id: unless(said.directory_id, known.directory_id.is_some(), is_known_directory),
+        vault: unless(said.vault, known.vault.is_some(), is_known_vault),
+        key: unless(said.key, known.key_name.is_some(), is_known_key),
         vault_resource_id: unless(
-            &said.vault_resource_id,
+            said.vault_resource_id,
             known.vault_resource_id.is_some(),
             is_known_resource,
         ),
@@ -93,14 +94,14 @@ fn answers(read: &Onboarding, said: Typed) -> Typed {
 }
 
 /// What was said, unless it is known. To say nothing is to take back, where there is something.
-fn unless(said: &Option<String>, is_told: bool, is_known: impl Fn(&str) -> bool) -> Option<String> {
-    let said = said.as_ref()?;
-    let is_new = if said.trim().is_empty() {
-        is_told
-    } else {
-        !is_known(said)
-    };
-    is_new.then(|| said.clone())
+fn unless(said: Option<String>, is_told: bool, is_known: impl Fn(&str) -> bool) -> Option<String> {
+    said.filter(|said| {
+        if said.trim().is_empty() {
+            is_told
+        } else {
+            !is_known(said)
+        }
+    })
 }
 
 fn is_known_key(known: &Answers, said: &KeyAnswer) -> bool {
