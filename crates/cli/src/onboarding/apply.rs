@@ -11,7 +11,10 @@ use serde::Serialize;
 
 use self::file::{File, Registration};
 use super::{is_absent, link};
-use crate::{failure::Failure, output::Output};
+use crate::{
+    failure::Failure,
+    output::{Output, table},
+};
 
 /// Which file, and whether to do as it says.
 #[derive(Args, Debug)]
@@ -53,14 +56,7 @@ impl Apply {
                 }
             }));
         }
-        output.rows(&outcomes, &["SLUG", "OUTCOME", "WHAT"], |outcome| {
-            let what = outcome.error.clone().or_else(|| outcome.link_url.clone());
-            vec![
-                outcome.slug.clone(),
-                outcome.outcome.to_owned(),
-                what.unwrap_or_else(|| outcome.changed.join(", ")),
-            ]
-        });
+        output.text(&outcomes, || told(&outcomes));
         if outcomes.iter().any(|outcome| outcome.link_url.is_some()) {
             link::warn("SLUG");
         }
@@ -84,6 +80,21 @@ impl Applied {
             error: None,
         }
     }
+}
+
+/// What became of them, and below it the links, which a table would break where the terminal is narrow.
+fn told(all: &[Applied]) -> String {
+    let rows = all.iter().map(|applied| {
+        let what = applied.error.clone().unwrap_or_else(|| applied.changed.join(", "));
+        vec![applied.slug.clone(), applied.outcome.to_owned(), what]
+    });
+    let links = all
+        .iter()
+        .filter_map(|applied| Some(format!("\n\n{}\n{}", applied.slug, applied.link_url.as_ref()?)));
+    [table(&["SLUG", "OUTCOME", "WHAT"], rows)]
+        .into_iter()
+        .chain(links)
+        .collect()
 }
 
 async fn apply(onboardings: &Onboardings, registration: Registration, dry_run: bool) -> Result<Applied, Failure> {

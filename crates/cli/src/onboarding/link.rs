@@ -22,13 +22,14 @@ pub(super) fn print(opened: &Opened, output: Output) {
         fields.insert("link_url".to_owned(), opened.link_url.expose().into());
     }
     output.text(&json, || {
-        lines(&[
+        let fields = [
             ("slug", onboarding.slug.clone()),
             ("name", onboarding.display_name.clone()),
             ("stage", onboarding.stage.clone()),
-            ("link", opened.link_url.expose().to_owned()),
-            ("good until", onboarding.link.expires_at.clone()),
-        ])
+            ("link until", onboarding.link.expires_at.clone()),
+        ];
+        // Not in the table, which would break it where the terminal is narrow.
+        format!("{}\n\n{}", lines(&fields), opened.link_url.expose())
     });
     warn(&onboarding.slug);
 }

@@ -9,7 +9,7 @@ use keyferry_client::onboarding::Onboarding;
 use super::{super::view, news::news};
 use crate::{
     failure::Failure,
-    output::{Output, plain},
+    output::{Output, plain, table},
 };
 
 /// Shows an onboarding over and over.
@@ -97,14 +97,29 @@ fn frame(seen: &Onboarding, frames: usize) -> String {
             plain(&endpoint)
         )),
         steps.collect::<Vec<_>>().join(" · "),
-        view::checks(seen),
+        checks(seen),
     )
+}
+
+/// All checks, and of those that are not settled what was found and what is next: so much as a small terminal has room for.
+fn checks(seen: &Onboarding) -> String {
+    let rows = seen.checks.iter().map(|check| {
+        let told = matches!(check.status.as_str(), "failed" | "waiting");
+        let found = told.then(|| check.text.clone()).unwrap_or_default();
+        let next = check.next.clone().filter(|_| told).unwrap_or_default();
+        vec![check.check.clone(), check.status.clone(), found, next]
+    });
+    table(&["CHECK", "STATUS", "FOUND", "NEXT"], rows)
 }
 
 /// Draws over what was drawn before.
 fn draw(text: &str, drawn: &mut u16) -> std::io::Result<()> {
     let mut out = stdout().lock();
-    if *drawn > 0 {
+    let (width, height) = terminal::size().unwrap_or((u16::MAX, u16::MAX));
+    if *drawn >= height {
+        // What has left the screen at its top cannot be drawn over.
+        queue!(out, terminal::Clear(terminal::ClearType::All), cursor::MoveTo(0, 0))?;
+    } else if *drawn > 0 {
         queue!(
             out,
             cursor::MoveToPreviousLine(*drawn),
@@ -112,7 +127,7 @@ fn draw(text: &str, drawn: &mut u16) -> std::io::Result<()> {
         )?;
     }
     queue!(out, Print(text))?;
-    let width = terminal::size().map_or(usize::MAX, |(columns, _)| usize::from(columns).max(1));
+    let width = usize::from(width).max(1);
     // A line that is longer than the terminal is wide takes several of its lines.
     let lines = text.lines().map(|line| line.chars().count().div_ceil(width).max(1));
     *drawn = u16::try_from(lines.sum::<usize>()).unwrap_or(u16::MAX);
