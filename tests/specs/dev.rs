@@ -48,6 +48,13 @@ impl Dev {
         self.lines.get(self.lines.find("TOKEN=").unwrap()..).unwrap()
     }
 
+    /// The first word behind a name.
+    fn after(&self, name: &str) -> &str {
+        let mut lines = self.lines.lines().map(str::trim_start);
+        let found = lines.find_map(|line| line.strip_prefix(name));
+        found.and_then(|rest| rest.split_whitespace().next()).unwrap()
+    }
+
     /// Ctrl-C.
     fn interrupt(mut self) -> String {
         process_signal(&self.child, "INT");
@@ -160,12 +167,14 @@ fn the_lines_that_dev_prints_work_as_printed_and_a_second_start_finds_its_data()
 }
 
 /// What a first start brings about, by the file that shows it and what it then holds, in this order.
-const PROGRESS: [(&str, &str); 12] = [
+const PROGRESS: [(&str, &str); 14] = [
     ("", ""),
     ("emulator/emulator.json", "authority"),
     ("world.json", "platform"),
     ("client-secret", ""),
+    ("link-key", ""),
     ("emulator/emulator.json", "Keyferry.Operator"),
+    ("emulator/emulator.json", "private-endpoints"),
     ("emulator/emulator.json", "acme-demo.vault.azure.net"),
     ("emulator/emulator.json", "crypto-user"),
     ("emulator/emulator.json", "customer-key"),
@@ -205,6 +214,32 @@ fn a_first_start_that_is_killed_at_any_moment_is_taken_up_by_the_next() {
         );
         second.interrupt();
     }
+}
+
+#[test]
+fn a_customer_waits_to_be_onboarded_at_every_start() {
+    let home = tempfile::tempdir().unwrap();
+    let page = |dev: &Dev| dev.after("its page").to_owned();
+    let get = |url: &str| shell(&format!("curl -s -o - -w '\\n%{{http_code}}' '{url}'")).answers;
+    let first = Dev::start(home.path());
+    let before = page(&first);
+    let shown = get(&before);
+    assert!(shown.ends_with("200") && shown.contains("Globex"), "{shown}");
+    let portal = get(first.after("its Azure"));
+    assert!(portal.ends_with("200") && portal.contains("Globex"), "{portal}");
+    let stage = output_of(command().args(["tenant", "show", "globex"]).current_dir(home.path()));
+    let stage = String::from_utf8(stage.stdout).unwrap();
+    assert!(stage.contains("onboarding (open)"), "{stage}");
+    first.interrupt();
+
+    let second = Dev::start(home.path());
+    let after = page(&second);
+    assert!(get(&after).ends_with("200"));
+    // The service may have another port now; what its path says is what was good once.
+    let place = |link: &str| link.find("/onboarding/").unwrap();
+    let old = format!("{}{}", &after[..place(&after)], &before[place(&before)..]);
+    assert!(!get(&old).ends_with("200"), "a new link ends the one before");
+    second.interrupt();
 }
 
 #[test]

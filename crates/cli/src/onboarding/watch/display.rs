@@ -104,9 +104,11 @@ fn frame(seen: &Onboarding, frames: usize) -> String {
 /// All checks, and of those that are not settled what was found and what is next: so much as a small terminal has room for.
 fn checks(seen: &Onboarding) -> String {
     let rows = seen.checks.iter().map(|check| {
-        let told = matches!(check.status.as_str(), "failed" | "waiting");
-        let found = told.then(|| check.text.clone()).unwrap_or_default();
-        let next = check.next.clone().filter(|_| told).unwrap_or_default();
+        let (found, next) = if matches!(check.status.as_str(), "failed" | "waiting") {
+            (check.text.clone(), check.next.clone().unwrap_or_default())
+        } else {
+            (String::new(), String::new())
+        };
         vec![check.check.clone(), check.status.clone(), found, next]
     });
     table(&["CHECK", "STATUS", "FOUND", "NEXT"], rows)
