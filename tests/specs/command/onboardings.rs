@@ -192,10 +192,14 @@ async fn a_watch_says_by_its_exit_code_how_it_ended() {
     assert_eq!(status.code(), Some(130));
 
     operator.does(&["onboarding", "close", "acme"]);
+    let is_gone = |code, error: &str| code == 3 && error.contains("onboarding-not-found");
     let (code, _, error) = operator.run(&["onboarding", "watch", "acme", "--timeout", "600"]);
-    assert!(code == 1 || code == 3, "it is closing, or closed and gone: {error}");
+    assert!(code == 1 || is_gone(code, &error), "{code}: {error}");
+    let (code, _, error) = operator.run(&["onboarding", "watch", "acme", "--until", "closed", "--timeout", "600"]);
+    assert!(code == 0 || is_gone(code, &error), "{code}: {error}");
     let (code, _, error) = operator.run(&["tenant", "show", "acme"]);
-    assert_eq!(code == 3, error.contains("tenant-not-found"), "{error}");
+    assert!(code == 3 && error.contains("tenant-not-found"), "{code}: {error}");
+    operator.does(&["onboarding", "open", "acme"]);
 }
 
 /// The registration file that the reference shows.
