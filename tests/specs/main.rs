@@ -9,6 +9,7 @@ mod dev;
 mod economy;
 mod instructions;
 mod interop;
+mod onboarding;
 mod operations;
 mod outages;
 mod refusals;

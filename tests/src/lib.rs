@@ -10,6 +10,7 @@ mod collector;
 mod credential;
 mod cut;
 mod database;
+mod onboarding;
 mod process;
 mod world;
 
@@ -21,6 +22,7 @@ pub use self::{
     credential::Credential,
     cut::Cut,
     database::Database,
+    onboarding::{Browser, PUBLIC_URL, Setup, check, findings, has_all},
     process::{Keyferry, command, ended, output_of, signal as process_signal},
     world::{Customer, KEY, LOCATION, SECRET, World, data_key_of, wrapped_data_key_of},
 };

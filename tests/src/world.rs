@@ -270,7 +270,39 @@ platform_name = "Example SaaS"
     /// An operator's view.
     #[must_use]
     pub fn admin(&self, keyferry: &Keyferry) -> keyferry_client::Admin {
-        keyferry.client(self.operator.clone()).admin()
+        self.operator_client(keyferry).admin()
+    }
+
+    /// A client with an operator's tokens.
+    #[must_use]
+    pub fn operator_client(&self, keyferry: &Keyferry) -> keyferry_client::Client {
+        keyferry.client(self.operator.clone())
+    }
+
+    /// The platform's directory.
+    #[must_use]
+    pub fn platform_directory(&self) -> Uuid {
+        PLATFORM
+    }
+
+    /// Keyferry's principal in the platform's own directory, made if it is not there.
+    #[must_use]
+    pub fn own_principal(&self) -> Uuid {
+        self.consent(PLATFORM, KEYFERRY, &[])
+    }
+
+    /// How Keyferry proves itself, as configured.
+    #[must_use]
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+
+    /// Writes a file for the configuration to name.
+    #[must_use]
+    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
     }
 
     /// The client id of Keyferry's own application.
@@ -328,6 +360,9 @@ retries = {{ attempts = 2, base_seconds = 0.01, cap_seconds = 0.02, retry_after_
 [azure.overrides]
 "vault.azure.net" = "{azure}"
 "login.microsoftonline.com" = "{azure}"
+"management.azure.com" = "{azure}"
+"vault.azure.cn" = "{azure}"
+"login.chinacloudapi.cn" = "{azure}"
 
 [auth]
 directories = ["{PLATFORM}"]
