@@ -17,7 +17,7 @@ mod wrap;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use keyferry_azure::KeyDescription;
 use keyferry_crypto::{
     id::{Cloud, DirectoryId, KeyRef, VaultHost},
@@ -89,27 +89,27 @@ impl Subject {
 impl Looking<'_> {
     /// Looks for the directory and for our principal in it: what everything else needs.
     pub(crate) async fn at_directory(&self, seen: &mut Seen) {
-        let observed = guarded(directory::look(self), Kind::EntraUnavailable).await;
+        let observed = guarded(directory::look(self).boxed(), Kind::EntraUnavailable).await;
         seen.checks.insert(CheckName::Directory, observed);
-        let observed = guarded(consent::look(self, seen), Kind::EntraUnavailable).await;
+        let observed = guarded(consent::look(self, seen).boxed(), Kind::EntraUnavailable).await;
         seen.checks.insert(CheckName::Consent, observed);
     }
 
     /// Looks at the vault, on that way to it, and at all that is in it.
     pub(crate) async fn at_vault(&self, seen: &mut Seen, route: Route) {
         let described = self.describe(seen, route).await;
-        let observed = guarded(vault::look(self, route, described.as_ref()), Kind::VaultTimeout).await;
+        let observed = guarded(vault::look(self, route, described.as_ref()).boxed(), Kind::VaultTimeout).await;
         seen.checks.insert(CheckName::Vault, observed);
         let rotation = self.rotation(described.as_ref(), route).await;
         let observed = guarded(
-            key::look(self, seen, described.as_ref(), rotation.as_ref(), route),
+            key::look(self, seen, described.as_ref(), rotation.as_ref(), route).boxed(),
             Kind::VaultTimeout,
         )
         .await;
         seen.checks.insert(CheckName::Key, observed);
         let mut canary = None;
         let observed = guarded(
-            wrap::look(self, seen, described.as_ref(), route, &mut canary),
+            wrap::look(self, seen, described.as_ref(), route, &mut canary).boxed(),
             Kind::VaultTimeout,
         )
         .await;
@@ -118,16 +118,20 @@ impl Looking<'_> {
         seen.checks
             .insert(CheckName::Read, read::found(self, seen, rotation.as_ref()));
         if !(seen.passed(CheckName::Wrap) && self.is_recent(CheckName::LeastPrivilege)) {
-            let observed = guarded(least_privilege::look(self, seen, route), Kind::VaultTimeout).await;
+            let observed = guarded(least_privilege::look(self, seen, route).boxed(), Kind::VaultTimeout).await;
             seen.checks.insert(CheckName::LeastPrivilege, observed);
         }
-        let observed = guarded(protection::look(self, seen, described.as_ref()), Kind::VaultTimeout).await;
+        let observed = guarded(
+            protection::look(self, seen, described.as_ref()).boxed(),
+            Kind::VaultTimeout,
+        )
+        .await;
         seen.checks.insert(CheckName::Protection, observed);
     }
 
     /// Tries the whole on the way that the tenant has or will have.
     pub(crate) async fn at_whole(&self, seen: &mut Seen, route: Route) {
-        let observed = guarded(verification::look(self, seen, route), Kind::VaultTimeout).await;
+        let observed = guarded(verification::look(self, seen, route).boxed(), Kind::VaultTimeout).await;
         seen.checks.insert(CheckName::Verification, observed);
     }
 
@@ -216,7 +220,7 @@ impl Seen {
 }
 
 /// A check that ends: in time, and whatever happens in it.
-async fn guarded(check: impl Future<Output = Observed>, too_late: Kind) -> Observed {
+async fn guarded(check: BoxFuture<'_, Observed>, too_late: Kind) -> Observed {
     let guarded = tokio::time::timeout(CHECK_LIMIT, AssertUnwindSafe(check).catch_unwind());
     match guarded.await {
         Ok(Ok(observed)) => observed,
@@ -239,3 +243,16 @@ const WAITING_SINCE: &str = "waiting_since";
 const CHECK_LIMIT: Duration = Duration::from_secs(45);
 /// How long a look that leaves many lines in a customer's log is not repeated by schedule.
 const KEPT_FOR: Duration = Duration::from_mins(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_panics_is_a_finding_of_its_own() {
+        #[expect(clippy::panic, reason = "that is what is tried")]
+        let broken = async { panic!("on purpose") };
+        let observed = guarded(broken.boxed(), Kind::VaultTimeout).await;
+        assert_eq!(Kind::of(&observed.finding), Some(Kind::OurCheckBroke));
+    }
+}

@@ -240,6 +240,33 @@ mod tests {
     }
 
     #[test]
+    fn every_finding_is_found_by_a_check() {
+        let checks = [
+            include_str!("checks.rs"),
+            include_str!("checks/consent.rs"),
+            include_str!("checks/directory.rs"),
+            include_str!("checks/key.rs"),
+            include_str!("checks/least_privilege.rs"),
+            include_str!("checks/private_endpoint.rs"),
+            include_str!("checks/protection.rs"),
+            include_str!("checks/read.rs"),
+            include_str!("checks/trouble.rs"),
+            include_str!("checks/vault.rs"),
+            include_str!("checks/verification.rs"),
+            include_str!("checks/wrap.rs"),
+        ];
+        let made: Vec<_> = checks
+            .iter()
+            .filter_map(|check| check.split("#[cfg(test)]").next())
+            .flat_map(|check| check.split("Kind::").skip(1))
+            .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next())
+            .collect();
+        for kind in Kind::iter() {
+            assert!(made.contains(&format!("{kind:?}").as_str()), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn a_finding_is_known_again_by_its_name() {
         for kind in Kind::iter() {
             assert_eq!(Kind::of(&kind.observed().finding), Some(kind));

@@ -21,6 +21,7 @@
 mod checks;
 pub mod config;
 pub mod consent;
+mod endpoint;
 pub mod finding;
 pub mod instructions;
 pub mod intake;

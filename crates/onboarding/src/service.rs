@@ -7,6 +7,7 @@ mod consenting;
 mod instructing;
 mod linking;
 mod opening;
+mod running;
 mod turns;
 
 use std::sync::Arc;

@@ -1,98 +1,19 @@
 //! How does the private endpoint stand, and does traffic take it?
-//!
-//! An endpoint is kept as requested before it is asked for, under a name that is made of the tenant's id: whoever dies in
-//! between leaves none behind, and whoever asks again makes no second one.
 
 use std::net::IpAddr;
 
 use keyferry_azure::{
     PrivateEndpoints,
-    arm::{ArmCause, ArmError, Connection, EndpointStatus, Provisioning},
+    arm::{ArmCause, ArmError, Provisioning},
 };
-use keyferry_crypto::{
-    id::{TenantId, VaultResource},
-    tenant::Route,
-    vault::Evidence,
-};
-use keyferry_registry::onboarding::{CheckName, Endpoint, EndpointPolicy, EndpointState, Observed, Onboarding, Stage};
-use time::OffsetDateTime;
+use keyferry_crypto::{tenant::Route, vault::Evidence};
+use keyferry_registry::onboarding::{CheckName, Endpoint, EndpointPolicy, EndpointState, Observed};
 
-use super::{Looking, Subject, rfc3339, trouble};
+use super::{Looking, rfc3339, trouble};
 use crate::{
-    finding::{self, Kind, With as _},
-    service::Parts,
+    endpoint::{MESSAGE_LEN, after, generation, offered, requested, wanted},
+    finding::{Kind, With as _},
 };
-
-/// Our endpoints, if there are some in that cloud.
-pub(crate) fn offered<'a>(parts: &'a Parts, subject: &Subject) -> Option<&'a PrivateEndpoints> {
-    parts
-        .endpoints
-        .as_ref()
-        .filter(|endpoints| endpoints.cloud() == subject.cloud)
-}
-
-/// The endpoint that shall be, before anybody is asked: one to begin with, the one that is, or that one on its way out.
-pub(crate) fn planned(
-    onboarding: &Onboarding,
-    subject: &Subject,
-    is_offered: bool,
-    now: OffsetDateTime,
-) -> Option<Endpoint> {
-    let target = wanted(onboarding, subject, is_offered);
-    match (&onboarding.endpoint, target) {
-        (None, Some(target)) if may_begin(onboarding) => Some(requested(onboarding.tenant, 1, target, now)),
-        (None, _) => None,
-        (Some(endpoint), target) if endpoint.state == EndpointState::Leaving || target == Some(&endpoint.target) => {
-            Some(endpoint.clone())
-        }
-        (Some(endpoint), _) => Some(leaving(endpoint, now)),
-    }
-}
-
-/// That endpoint, to be removed; another takes its place if one is still wanted.
-pub(crate) fn leaving(endpoint: &Endpoint, now: OffsetDateTime) -> Endpoint {
-    Endpoint {
-        state: EndpointState::Leaving,
-        since: now,
-        ..endpoint.clone()
-    }
-}
-
-/// Which vault there shall be an endpoint to.
-fn wanted<'a>(onboarding: &'a Onboarding, subject: &Subject, is_offered: bool) -> Option<&'a VaultResource> {
-    let is_wanted = match onboarding.stage {
-        Stage::Open | Stage::Active { .. } => onboarding.endpoint_policy != EndpointPolicy::Off && is_offered,
-        Stage::Closing { .. } | Stage::Closed { .. } => false,
-    };
-    let vault = subject.vault.as_ref().filter(|_| is_wanted)?;
-    let resource = onboarding.answers.resource.as_ref();
-    resource.filter(|resource| resource.is_at(vault))
-}
-
-/// Whether enough is proven of the customer that something is made for it in our subscription.
-fn may_begin(onboarding: &Onboarding) -> bool {
-    [CheckName::Directory, CheckName::Consent]
-        .into_iter()
-        .all(|check| finding::status(onboarding, check) == keyferry_registry::onboarding::CheckStatus::Passed)
-}
-
-fn requested(tenant: TenantId, generation: u32, target: &VaultResource, now: OffsetDateTime) -> Endpoint {
-    Endpoint {
-        name: format!("{PREFIX}{tenant}-{generation}"),
-        target: target.clone(),
-        state: EndpointState::Requested,
-        description: None,
-        address: None,
-        is_proven: false,
-        since: now,
-    }
-}
-
-/// How often the endpoint of that name was made anew, from 1.
-fn generation(tenant: TenantId, name: &str) -> u32 {
-    let number = name.strip_prefix(&format!("{PREFIX}{tenant}-"));
-    number.and_then(|number| number.parse().ok()).unwrap_or(1)
-}
 
 /// What was found, and the endpoint after it.
 pub(crate) struct Followed {
@@ -157,27 +78,23 @@ fn told_to_wait(looking: &Looking<'_>) -> Option<Observed> {
 /// Removes an endpoint, and has the next one begin once it is gone.
 async fn removed(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &Endpoint) -> Result<Followed, ArmError> {
     let onboarding = looking.onboarding;
-    match offered.get(&endpoint.name).await? {
-        Some(status) => {
-            if status.provisioning != Provisioning::Deleting {
-                offered.delete(&endpoint.name).await?;
-            }
-            Ok(Followed {
-                observed: named(Kind::EndpointRemoving, endpoint).told_by(&status.evidence),
-                endpoint: Some(endpoint.clone()),
-            })
+    if let Some(status) = offered.get(&endpoint.name).await? {
+        if status.provisioning != Provisioning::Deleting {
+            offered.delete(&endpoint.name).await?;
         }
-        None => {
-            let next = generation(onboarding.tenant, &endpoint.name).saturating_add(1);
-            let target = wanted(onboarding, looking.subject, true);
-            let endpoint = target.map(|target| requested(onboarding.tenant, next, target, looking.now));
-            let observed = match &endpoint {
-                Some(endpoint) => named(Kind::EndpointRequested, endpoint),
-                None => without(looking, true).observed(),
-            };
-            Ok(Followed { observed, endpoint })
-        }
+        return Ok(Followed {
+            observed: named(Kind::EndpointRemoving, endpoint).told_by(&status.evidence),
+            endpoint: Some(endpoint.clone()),
+        });
     }
+    let next = generation(onboarding.tenant, &endpoint.name).saturating_add(1);
+    let target = wanted(onboarding, looking.subject, true);
+    let endpoint = target.map(|target| requested(onboarding.tenant, next, target, looking.now));
+    let observed = match &endpoint {
+        Some(endpoint) => named(Kind::EndpointRequested, endpoint),
+        None => without(looking, true).observed(),
+    };
+    Ok(Followed { observed, endpoint })
 }
 
 /// Asks how an endpoint stands; asks for it first if it was not made yet.
@@ -229,42 +146,6 @@ async fn asked(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &End
         observed,
         endpoint: Some(after),
     })
-}
-
-/// The endpoint after the resource manager said how it stands.
-fn after(endpoint: &Endpoint, status: Option<&EndpointStatus>, now: OffsetDateTime) -> Endpoint {
-    let mut after = endpoint.clone();
-    after.state = match status {
-        // It is gone from our side. What the customer decided stays decided.
-        None => match endpoint.state {
-            EndpointState::Rejected | EndpointState::Disconnected => endpoint.state,
-            EndpointState::Requested
-            | EndpointState::Pending
-            | EndpointState::Approved
-            | EndpointState::Failed
-            | EndpointState::Leaving => EndpointState::Failed,
-        },
-        Some(status) => match (status.provisioning, status.connection) {
-            (_, Connection::Rejected) => EndpointState::Rejected,
-            (_, Connection::Disconnected) => EndpointState::Disconnected,
-            (Provisioning::Failed | Provisioning::Deleting, _) => EndpointState::Failed,
-            (_, Connection::Approved) => EndpointState::Approved,
-            (Provisioning::Updating, Connection::Pending) => EndpointState::Requested,
-            (Provisioning::Succeeded, Connection::Pending) => EndpointState::Pending,
-        },
-    };
-    if let Some(status) = status {
-        after.description = status.description.as_deref().map(shown);
-        // At another address nothing is proven yet.
-        if status.address != after.address {
-            after.is_proven = false;
-        }
-        after.address = status.address;
-    }
-    if after.state != endpoint.state {
-        after.since = now;
-    }
-    after
 }
 
 /// Proves that traffic takes the endpoint: by the vault's own word about a request that was sent to its address.
@@ -327,16 +208,5 @@ fn message(platform: &str, customer: &str) -> String {
     whole.chars().filter(|c| !c.is_control()).take(MESSAGE_LEN).collect()
 }
 
-/// What somebody on the customer's side wrote, as far as it is shown.
-fn shown(description: &str) -> String {
-    description
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MESSAGE_LEN)
-        .collect()
-}
-
-const PREFIX: &str = "keyferry-";
-const MESSAGE_LEN: usize = 140;
 const RETRY_AT: &str = "retry_at";
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_hours(1);

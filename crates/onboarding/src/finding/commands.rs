@@ -4,7 +4,6 @@ use super::kind::Kind;
 use crate::instructions::{Access, Roles, Step};
 
 /// The script's steps that do it; none where there is nothing to run.
-#[expect(clippy::too_many_lines, reason = "one row for each finding, and none left out")]
 pub(super) fn steps(kind: Kind, access: Access) -> &'static [Step] {
     match kind {
         Kind::ConsentMissing => &[Step::Authorize],

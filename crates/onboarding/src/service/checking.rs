@@ -1,4 +1,4 @@
-//! Makes the checks: on demand, and by schedule.
+//! Makes the checks.
 //!
 //! A round begins with what is stored and ends with one save of what it found, which fails if anybody changed the onboarding
 //! meanwhile; then it begins anew. So an answer that comes during a round is never overwritten, and what was found is about
@@ -11,13 +11,12 @@ use keyferry_registry::{
     OnboardingStore, RegistryError, Tenant,
     onboarding::{Actor, Check, CheckName, CheckStatus, Event, Observed, Onboarding, Stage},
 };
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::{ATTEMPTS, OnboardingError, Onboardings, turns::Turn};
 use crate::{
     checks::{Looking, Seen, Subject, private_endpoint},
-    finding::is_needed,
+    endpoint,
+    finding::{self, is_needed},
     schedule,
 };
 
@@ -28,55 +27,14 @@ impl Onboardings {
         self.in_turn(tenant, true).await
     }
 
-    /// Makes the checks that are due, until told to stop: those of onboardings under way with growing pauses, those of active
-    /// ones rarely; and ends those whose tenants are purged.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut rounds = JoinSet::new();
-        loop {
-            let free = AT_ONCE.saturating_sub(rounds.len());
-            for onboarding in self.claimed(free).await {
-                let this = Arc::clone(&self);
-                rounds.spawn(async move { this.by_schedule(onboarding.tenant).await });
-            }
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.due.notified() => {}
-                () = tokio::time::sleep(POLL) => {}
-                Some(ended) = rounds.join_next() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a round of checks broke off");
-                    }
-                }
-            }
-        }
-        // What is under way ends by itself, or is begun anew by whoever claims it next: nothing is half done.
-        rounds.shutdown().await;
-    }
-
-    async fn claimed(&self, free: usize) -> Vec<Onboarding> {
-        if free == 0 {
-            return Vec::new();
-        }
-        let (now, limit) = (self.now(), u32::try_from(free).unwrap_or(1));
-        let claimed = self.parts.store.claim_due(now, now + CLAIM, limit).await;
-        claimed.unwrap_or_else(|error| {
-            tracing::warn!(%error, "onboardings that are due cannot be asked for");
-            Vec::new()
-        })
-    }
-
-    async fn by_schedule(self: Arc<Self>, tenant: TenantId) {
-        match tokio::time::timeout(ROUND_LIMIT, self.in_turn(tenant, false)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%tenant, %error, "a round of checks was not kept"),
-            Err(_) => tracing::warn!(%tenant, "a round of checks took too long"),
-        }
-    }
-
-    async fn in_turn(self: &Arc<Self>, tenant: TenantId, is_demanded: bool) -> Result<Onboarding, OnboardingError> {
+    pub(super) async fn in_turn(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        is_demanded: bool,
+    ) -> Result<Onboarding, OnboardingError> {
         match self.turns.take(tenant) {
             Turn::Ours(held) => {
-                let round = self.round(tenant, is_demanded).await;
+                let round = Box::pin(self.round(tenant, is_demanded)).await;
                 drop(held);
                 round
             }
@@ -113,17 +71,15 @@ impl Onboardings {
             Stage::Open => self.checked(onboarding, None, true, is_demanded).await,
             Stage::Active { .. } => {
                 let tenant = self.parts.registry.find(&onboarding.slug).await?;
-                match tenant.filter(|tenant| tenant.keys.tenant == onboarding.tenant) {
-                    Some(tenant) => {
-                        let is_full = is_demanded || schedule::is_full_round_due(&onboarding, self.now());
-                        self.checked(onboarding, Some(tenant), is_full, is_demanded).await
-                    }
-                    None => {
-                        let mut closing = onboarding;
-                        let events = self.begin_closing(&mut closing, Actor::Keyferry);
-                        self.keep(&closing, &events).await
-                    }
+                let tenant = tenant.filter(|tenant| tenant.keys.tenant == onboarding.tenant);
+                if tenant.is_some() {
+                    let is_full = is_demanded || schedule::is_full_round_due(&onboarding, self.now());
+                    return self.checked(onboarding, tenant, is_full, is_demanded).await;
                 }
+                // It is purged.
+                let mut closing = onboarding;
+                let events = self.begin_closing(&mut closing, Actor::Keyferry);
+                self.keep(&closing, &events).await
             }
         }
     }
@@ -152,15 +108,16 @@ impl Onboardings {
         if is_full {
             let looking = self.looking(&before, &subject, is_demanded);
             let route = onboarding.route(tenant.as_ref().map(|tenant| tenant.keys.route).unwrap_or_default());
-            looking.at_vault(&mut seen, self.way_to_look(&onboarding, route)).await;
+            looking.at_vault(&mut seen, way_to_look(&onboarding, route)).await;
             looking.at_whole(&mut seen, route).await;
             onboarding.canary = seen.canary.take();
         }
         let mut events = self.noted(&mut onboarding, seen);
         events.extend(self.endpoint_event(&before, &onboarding));
-        let is_changed = !events.is_empty();
+        // Whoever asks has perhaps just done something that takes a moment to be seen.
+        let is_changed = !events.is_empty() || is_demanded;
         onboarding.schedule = schedule::after(&onboarding, is_changed, self.now());
-        if self.is_ready(&onboarding) {
+        if is_ready(&onboarding) {
             return self.activated(onboarding, events).await;
         }
         self.keep(&onboarding, &events).await
@@ -179,8 +136,8 @@ impl Onboardings {
 
     /// Decides whether there shall be a private endpoint, and keeps that before Azure is asked for one.
     async fn planned(&self, onboarding: Onboarding, subject: &Subject) -> Result<Onboarding, OnboardingError> {
-        let is_offered = private_endpoint::offered(&self.parts, subject).is_some();
-        let planned = private_endpoint::planned(&onboarding, subject, is_offered, self.now());
+        let is_offered = endpoint::offered(&self.parts, subject).is_some();
+        let planned = endpoint::planned(&onboarding, subject, is_offered, self.now());
         if planned == onboarding.endpoint {
             return Ok(onboarding);
         }
@@ -198,19 +155,9 @@ impl Onboardings {
 
     fn has_plans(&self, onboarding: &Onboarding) -> bool {
         let subject = Subject::of(onboarding, None);
-        let is_offered = private_endpoint::offered(&self.parts, &subject).is_some();
-        let planned = private_endpoint::planned(onboarding, &subject, is_offered, self.now());
+        let is_offered = endpoint::offered(&self.parts, &subject).is_some();
+        let planned = endpoint::planned(onboarding, &subject, is_offered, self.now());
         onboarding.stage == Stage::Open && onboarding.endpoint.is_none() && planned.is_some()
-    }
-
-    /// Which way the checks take. There is nothing to protect before there is a tenant, so that what is wrong with vault and key
-    /// shows while the private endpoint is still to be approved.
-    #[expect(clippy::unused_self, reason = "reads with its neighbours")]
-    fn way_to_look(&self, onboarding: &Onboarding, route: Route) -> Route {
-        match (onboarding.stage, route) {
-            (Stage::Open, Route::Closed) => Route::Public,
-            _ => route,
-        }
     }
 
     /// Has an active tenant take the way that its endpoint allows. It travels to all replicas with the tenant.
@@ -259,16 +206,6 @@ impl Onboardings {
         Some(self.event(Actor::Keyferry, "endpoint-changed", &details))
     }
 
-    /// Whether all that is needed was found in order, so that the tenant can be.
-    #[expect(clippy::unused_self, reason = "reads with its neighbours")]
-    fn is_ready(&self, onboarding: &Onboarding) -> bool {
-        let passed = |check: CheckName| crate::finding::status(onboarding, check) == CheckStatus::Passed;
-        let needed = CheckName::ALL
-            .into_iter()
-            .filter(|check| is_needed(*check, onboarding.endpoint_policy));
-        onboarding.stage == Stage::Open && needed.into_iter().all(passed)
-    }
-
     /// Makes the tenant, and the onboarding active, in one.
     async fn activated(&self, onboarding: Onboarding, mut events: Vec<Event>) -> Result<Onboarding, OnboardingError> {
         let now = self.now();
@@ -315,6 +252,24 @@ impl Onboardings {
     }
 }
 
+/// Which way the checks take. There is nothing to protect before there is a tenant, so that what is wrong with vault and key
+/// shows while the private endpoint is still to be approved.
+fn way_to_look(onboarding: &Onboarding, route: Route) -> Route {
+    match (onboarding.stage, route) {
+        (Stage::Open, Route::Closed) => Route::Public,
+        _ => route,
+    }
+}
+
+/// Whether all that is needed was found in order, so that the tenant can be.
+fn is_ready(onboarding: &Onboarding) -> bool {
+    let passed = |check: CheckName| finding::status(onboarding, check) == CheckStatus::Passed;
+    let mut needed = CheckName::ALL
+        .into_iter()
+        .filter(|check| is_needed(*check, onboarding.endpoint_policy));
+    onboarding.stage == Stage::Open && needed.all(passed)
+}
+
 /// Whether a look brought something else than the one before it.
 fn is_news(before: Option<&Check>, observed: &Observed) -> bool {
     before.is_none_or(|before| {
@@ -322,11 +277,5 @@ fn is_news(before: Option<&Check>, observed: &Observed) -> bool {
     })
 }
 
-/// How many onboardings' checks one replica makes at once.
-const AT_ONCE: usize = 8;
-/// How long a round may take.
-const ROUND_LIMIT: Duration = Duration::from_mins(4);
 /// How long an onboarding is claimed: longer than a round takes.
-const CLAIM: Duration = Duration::from_mins(5);
-/// How often it is looked what is due, without being told.
-const POLL: Duration = Duration::from_secs(1);
+pub(super) const CLAIM: Duration = Duration::from_mins(5);

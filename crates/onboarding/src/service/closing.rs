@@ -7,7 +7,7 @@ use keyferry_registry::{
 };
 
 use super::{OnboardingError, Onboardings, Which};
-use crate::checks::private_endpoint::leaving;
+use crate::endpoint::leaving;
 
 impl Onboardings {
     /// Lets a rejected, disconnected or failed private endpoint be made anew.

@@ -35,7 +35,6 @@ impl Onboardings {
 
     /// Which instructions suit what was found: roles or policies, which roles, a vault that exists or one to be made.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "asked beside the facts, of the same")]
     pub fn choices(&self, onboarding: &Onboarding) -> Choices {
         let answers = &onboarding.answers;
         Choices {

@@ -106,7 +106,7 @@ impl Onboardings {
     /// Whether an endpoint that must be used can be made.
     fn check_endpoints(&self, onboarding: &Onboarding) -> Result<(), OnboardingError> {
         let subject = Subject::of(onboarding, None);
-        let is_offered = crate::checks::private_endpoint::offered(&self.parts, &subject).is_some();
+        let is_offered = crate::endpoint::offered(&self.parts, &subject).is_some();
         match onboarding.endpoint_policy {
             EndpointPolicy::Required if !is_offered => Err(OnboardingError::NoEndpoints),
             EndpointPolicy::Off | EndpointPolicy::Optional | EndpointPolicy::Required => Ok(()),

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use keyferry_crypto::{id::TenantId, tenant::Route};
-use keyferry_emulator::Order;
+use keyferry_crypto::{
+    id::TenantId,
+    tenant::{Route, VersionPolicy},
+};
+use keyferry_emulator::{Fault, Operation, Order};
 use keyferry_onboarding::{
     Change, OnboardingError, Typed,
     finding::{Audience, Kind, Step},
@@ -15,7 +18,7 @@ use keyferry_registry::{
     onboarding::{CheckName, CheckStatus, EndpointPolicy, Stage},
 };
 
-use crate::world::{KEY, VAULT, World, answers, found, later, new, token};
+use crate::world::{ENTRA, KEY, VAULT, World, answers, found, later, new, now, token};
 
 #[tokio::test]
 async fn a_customer_that_does_all_as_asked_becomes_a_tenant_of_the_same_id() {
@@ -102,10 +105,7 @@ async fn another_vault_leaves_no_version_and_no_resource_of_the_one_before() {
     assert!(matches!(refused, OnboardingError::Answers(fields) if fields == [(Field::Resource, Refusal::OtherVault)]));
     let after = world.onboardings.answer(opened.tenant, other(Some(""))).await.unwrap();
     assert_eq!(after.answers.resource, None);
-    assert_eq!(
-        after.answers.version,
-        keyferry_crypto::tenant::VersionPolicy::FollowLatest
-    );
+    assert_eq!(after.answers.version, VersionPolicy::FollowLatest);
     assert_eq!(after.answers.key.unwrap().as_str(), KEY);
 }
 
@@ -235,4 +235,77 @@ async fn a_check_that_was_never_made_is_pending() {
     let (opened, _) = world.open(EndpointPolicy::Off).await;
     let told = world.onboardings.told(&opened, CheckName::Wrap, Audience::Customer);
     assert_eq!((told.status, told.slug.as_str()), (CheckStatus::Pending, "not-checked"));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_during_a_round_is_kept_and_looked_at() {
+    let world = World::ready().await;
+    let (opened, _) = world.open(EndpointPolicy::Off).await;
+    world.fault(ENTRA, Some(Operation::Discovery), Fault::Latency { millis: 600_000 });
+    world.order(Order::ResetCalls);
+    let onboardings = std::sync::Arc::clone(&world.onboardings);
+    let round = tokio::spawn(async move { onboardings.verify(opened.tenant).await });
+    while world.emulator.count(ENTRA, Operation::Discovery) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let other = Typed {
+        key: Some("other".into()),
+        ..Typed::default()
+    };
+    world.onboardings.answer(opened.tenant, other).await.unwrap();
+    world.order(Order::ClearFaults);
+    let after = round.await.unwrap().unwrap();
+    assert_eq!(after.answers.key.as_ref().unwrap().as_str(), "other");
+    assert_eq!(found(&after, CheckName::Key), Kind::KeyNotFound);
+}
+
+#[tokio::test]
+async fn two_replicas_make_one_tenant() {
+    let world = World::ready().await;
+    let (opened, _) = world.open(EndpointPolicy::Off).await;
+    let other = world.replica();
+    let (one, two) = tokio::join!(world.onboardings.verify(opened.tenant), other.verify(opened.tenant));
+    for onboarding in [one.unwrap(), two.unwrap()] {
+        assert!(matches!(onboarding.stage, Stage::Active { .. }));
+    }
+    let history = world.onboardings.history(&opened, None, 100).await.unwrap();
+    assert_eq!(history.iter().filter(|event| event.kind == "activated").count(), 1);
+}
+
+#[tokio::test]
+async fn once_its_tenant_is_purged_it_ends() {
+    let world = World::ready().await;
+    let (opened, _) = world.open(EndpointPolicy::Off).await;
+    world.verify(opened.tenant).await;
+    let mut tenant = world.registry.find(&opened.slug).await.unwrap().unwrap();
+    tenant.delete(now(), Duration::from_hours(1));
+    world.registry.save(&tenant).await.unwrap();
+    let kept = world.verify(opened.tenant).await;
+    assert!(matches!(kept.stage, Stage::Active { .. }), "it can still be taken back");
+    later(Duration::from_hours(2));
+    assert_eq!(world.store.purge().await.unwrap(), 1);
+    let ended = world
+        .verify_until(opened.tenant, |onboarding| {
+            matches!(onboarding.stage, Stage::Closed { .. })
+        })
+        .await;
+    assert_eq!(ended.tenant, opened.tenant);
+}
+
+#[tokio::test]
+async fn of_an_active_one_the_tenants_present_key_is_looked_at() {
+    let world = World::ready().await;
+    let (opened, _) = world.open(EndpointPolicy::Off).await;
+    world.verify(opened.tenant).await;
+    let mut tenant = world.registry.find(&opened.slug).await.unwrap().unwrap();
+    let mut key = tenant.keys.current.clone();
+    key.name = "other".parse().unwrap();
+    tenant.change_key(key, VersionPolicy::FollowLatest).unwrap();
+    world.registry.save(&tenant).await.unwrap();
+    let onboarding = world.verify(opened.tenant).await;
+    assert_eq!(found(&onboarding, CheckName::Key), Kind::KeyNotFound);
+    assert_eq!(
+        onboarding.checks[&CheckName::Key].observed.finding.values["key"],
+        "other"
+    );
 }

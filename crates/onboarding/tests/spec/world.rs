@@ -33,6 +33,7 @@ pub(crate) const DIRECTORY: Uuid = Uuid::from_u128(0x22);
 const HOME: Uuid = Uuid::from_u128(0x77);
 const SUBSCRIPTION: Uuid = Uuid::from_u128(0x5ab);
 pub(crate) const VAULT: &str = "acme.vault.azure.net";
+pub(crate) const ENTRA: &str = "login.microsoftonline.com";
 pub(crate) const KEY: &str = "kek";
 pub(crate) const RESOURCE: &str = "/subscriptions/5ab50000-0000-4000-8000-000000000001/resourceGroups/customer/providers/Microsoft.KeyVault/vaults/acme";
 
@@ -40,7 +41,7 @@ pub(crate) struct World {
     pub(crate) emulator: Emulator,
     pub(crate) onboardings: Arc<Onboardings>,
     pub(crate) registry: Arc<Registry>,
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     config: AzureConfig,
     onboarding_config: OnboardingConfig,
     _files: tempfile::TempDir,
@@ -139,6 +140,12 @@ impl World {
     pub(crate) fn restart(&mut self) {
         self.registry = Registry::new(Arc::clone(&self.store) as _, RegistryLimits::default());
         self.onboardings = replica(&self.store, &self.registry, &self.config, &self.onboarding_config);
+    }
+
+    /// Another replica of the service, on the same store.
+    pub(crate) fn replica(&self) -> Arc<Onboardings> {
+        let registry = Registry::new(Arc::clone(&self.store) as _, RegistryLimits::default());
+        replica(&self.store, &registry, &self.config, &self.onboarding_config)
     }
 
     pub(crate) fn order(&self, order: Order) -> String {

@@ -10,9 +10,7 @@ use keyferry_onboarding::{
 use keyferry_registry::onboarding::{CheckName, EndpointPolicy, Onboarding, Stage};
 use uuid::Uuid;
 
-use crate::world::{CLIENT, DIRECTORY, KEY, VAULT, World, answers, found, later, now};
-
-const ENTRA: &str = "login.microsoftonline.com";
+use crate::world::{CLIENT, DIRECTORY, ENTRA, KEY, VAULT, World, answers, found, later, now};
 
 /// What is found in a customer's set-up that was right, and then was not.
 async fn after(mistake: impl FnOnce(&World)) -> (World, Onboarding) {
@@ -131,7 +129,7 @@ async fn each_way_of_not_reaching_the_vault_is_told_from_the_others() {
     })
     .await;
     ends_in(CheckName::Vault, Kind::VaultClosed, |world| {
-        world.network(Network::Closed)
+        world.network(Network::Closed);
     })
     .await;
     ends_in(CheckName::Vault, Kind::VaultUnreachable, |world| {
