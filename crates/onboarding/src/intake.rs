@@ -15,6 +15,7 @@ mod resource;
 mod text;
 mod vault;
 
+pub(crate) use self::refusal::cloud_name;
 pub use self::{
     directory::directory,
     refusal::{Field, Refusal},

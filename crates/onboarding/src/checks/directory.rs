@@ -3,7 +3,10 @@
 use keyferry_registry::onboarding::Observed;
 
 use super::{Looking, trouble};
-use crate::finding::{Kind, With as _};
+use crate::{
+    finding::{Kind, With as _},
+    intake::cloud_name,
+};
 
 pub(super) async fn look(looking: &Looking<'_>) -> Observed {
     let Some(directory) = looking.subject.directory else {
@@ -17,7 +20,7 @@ pub(super) async fn look(looking: &Looking<'_>) -> Observed {
             let others = looking.parts.applications.iter().map(|(cloud, _)| *cloud);
             for cloud in others.filter(|cloud| *cloud != looking.subject.cloud) {
                 if let Ok(true) = azure.directory_exists(cloud, directory).await {
-                    let name = super::trouble::cloud_name(cloud);
+                    let name = cloud_name(cloud);
                     return Kind::DirectoryInOtherCloud.observed().with("cloud", name);
                 }
             }

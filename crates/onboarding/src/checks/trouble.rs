@@ -1,9 +1,6 @@
 //! What an error means, where nothing more is known than the error.
 
-use keyferry_crypto::{
-    id::Cloud,
-    vault::{VaultCause, VaultError},
-};
+use keyferry_crypto::vault::{VaultCause, VaultError};
 use keyferry_registry::onboarding::{EndpointPolicy, EndpointState, Observed};
 
 use super::Looking;
@@ -69,13 +66,4 @@ fn awaits_endpoint(looking: &Looking<'_>) -> bool {
         None => onboarding.endpoint_policy == EndpointPolicy::Required,
     };
     onboarding.endpoint_policy != EndpointPolicy::Off && is_on_its_way
-}
-
-/// A cloud's name for people.
-pub(super) fn cloud_name(cloud: Cloud) -> &'static str {
-    match cloud {
-        Cloud::Public => "Azure's public cloud",
-        Cloud::China => "Azure operated by 21Vianet",
-        Cloud::UsGovernment => "Azure Government",
-    }
 }

@@ -316,7 +316,8 @@ impl Field {
     }
 }
 
-fn cloud_name(cloud: Cloud) -> &'static str {
+/// A cloud's name for people.
+pub(crate) fn cloud_name(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Public => "Azure's public cloud",
         Cloud::China => "Azure operated by 21Vianet",

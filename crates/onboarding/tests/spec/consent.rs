@@ -139,3 +139,14 @@ async fn a_swapped_directory_is_not_taken() {
     let kept = world.onboardings.find(&opened.slug).await.unwrap().unwrap();
     assert_eq!(kept.answers, opened.answers);
 }
+
+#[tokio::test]
+async fn where_an_emulator_stands_for_entra_consent_is_asked_for_there() {
+    let world = World::new().await;
+    let (opened, _) = world.open(EndpointPolicy::Off).await;
+    let there = world.signing_in_at("http://127.0.0.1:4711/");
+    let link = there.begin_consent(opened.tenant).await.unwrap();
+    let expected = format!("http://127.0.0.1:4711/{DIRECTORY}/adminconsent");
+    assert!(link.as_str().starts_with(&expected), "{link}");
+    assert!(there.end_consent(yes(state(&link))).await.is_ok());
+}

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use keyferry_crypto::{
-    id::TenantId,
+    id::{Cloud, TenantId},
     tenant::{Route, VersionPolicy},
 };
 use keyferry_emulator::{Fault, Operation, Order};
 use keyferry_onboarding::{
-    Change, OnboardingError, Typed,
+    Change, NewOnboarding, OnboardingError, Typed,
     finding::{Audience, Kind, Step},
     intake::{Field, Refusal},
     link::LinkError,
@@ -308,4 +308,22 @@ async fn of_an_active_one_the_tenants_present_key_is_looked_at() {
         onboarding.checks[&CheckName::Key].observed.finding.values["key"],
         "other"
     );
+}
+
+#[tokio::test]
+async fn a_cloud_where_we_are_not_and_an_endpoint_that_cannot_be_had_are_refused_at_once() {
+    let world = World::new().await;
+    let open = async |cloud, endpoint_policy| {
+        let new = NewOnboarding {
+            cloud,
+            ..new(endpoint_policy, Typed::default())
+        };
+        world.onboardings.open(new, None).await.map(drop)
+    };
+    let refused = open(Cloud::UsGovernment, EndpointPolicy::Off).await;
+    assert!(matches!(refused, Err(OnboardingError::CloudNotServed)));
+    // Ours are in the public cloud, and lead nowhere else.
+    let refused = open(Cloud::China, EndpointPolicy::Required).await;
+    assert!(matches!(refused, Err(OnboardingError::NoEndpoints)));
+    open(Cloud::China, EndpointPolicy::Optional).await.unwrap();
 }

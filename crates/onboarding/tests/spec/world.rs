@@ -148,6 +148,15 @@ impl World {
         replica(&self.store, &registry, &self.config, &self.onboarding_config)
     }
 
+    /// The same, for browsers that find Entra there.
+    pub(crate) fn signing_in_at(&self, address: &str) -> Arc<Onboardings> {
+        let config = OnboardingConfig {
+            sign_in_url: Some(address.parse().unwrap()),
+            ..self.onboarding_config.clone()
+        };
+        replica(&self.store, &self.registry, &self.config, &config)
+    }
+
     pub(crate) fn order(&self, order: Order) -> String {
         let made = self.emulator.order(order).unwrap();
         made["oid"].as_str().unwrap_or_default().to_owned()
@@ -293,7 +302,7 @@ fn replica(
         registry: Arc::clone(registry),
         endpoints: PrivateEndpoints::new(config, &azure),
         azure,
-        applications: vec![(Cloud::Public, CLIENT)],
+        applications: vec![(Cloud::Public, CLIENT), (Cloud::China, CLIENT)],
         clock: now,
     };
     Onboardings::new(parts, onboarding_config.clone()).unwrap()
@@ -329,7 +338,7 @@ fn our_subscription(emulator: &Emulator) -> AzureConfig {
     });
     let (port, names) = (
         emulator.https_addr().port(),
-        ["azure.net", "azure.com", "microsoftonline.com"],
+        ["azure.net", "azure.com", "microsoftonline.com", "chinacloudapi.cn"],
     );
     let endpoints = format!(
         r#"
