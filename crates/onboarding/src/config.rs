@@ -30,8 +30,8 @@ pub struct OnboardingConfig {
     /// How long a missing principal is taken for one that Azure has not spread yet, from when consent came back.
     #[serde(default = "one_hour", rename = "consent_patience_seconds", with = "seconds")]
     pub consent_patience: Duration,
-    /// How long a missing role is taken for one that Azure has not spread yet, from when access was last seen to lack and the
-    /// customer said it was granted.
+    /// How long a missing role is taken for one that Azure has not spread yet, from when access was first seen to lack. After
+    /// that it is called missing, and still looked for.
     #[serde(default = "fifteen_minutes", rename = "role_patience_seconds", with = "seconds")]
     pub role_patience: Duration,
     /// The RSA modulus from which a key is not warned of, in bits. Keys below 2048 are refused whatever this says.

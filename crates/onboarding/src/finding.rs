@@ -10,6 +10,7 @@ mod operator;
 mod values;
 mod words;
 
+use keyferry_crypto::vault::Evidence;
 use keyferry_registry::onboarding::{CheckName, CheckStatus, EndpointPolicy, Onboarding};
 
 pub use self::kind::Kind;
@@ -153,6 +154,18 @@ pub fn told(onboarding: &Onboarding, check: CheckName, audience: Audience) -> To
         next: next.map(|next| filled(next, &values)),
         commands: None,
     }
+}
+
+/// What the other side said, as far as that one may know it: a customer is shown nothing of what was said to us about ourselves.
+#[must_use]
+pub fn evidence(onboarding: &Onboarding, check: CheckName, audience: Audience) -> Option<&Evidence> {
+    let observed = &onboarding.checks.get(&check)?.observed;
+    let is_theirs = Kind::of(&observed.finding).is_some_and(|kind| !kind.is_ours());
+    let is_shown = match audience {
+        Audience::Customer => is_theirs,
+        Audience::Operator => true,
+    };
+    observed.evidence.as_ref().filter(|_| is_shown)
 }
 
 /// The commands that do what a check's finding asks for, if there are some.

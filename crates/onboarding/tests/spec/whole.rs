@@ -327,3 +327,30 @@ async fn a_cloud_where_we_are_not_and_an_endpoint_that_cannot_be_had_are_refused
     assert!(matches!(refused, Err(OnboardingError::NoEndpoints)));
     open(Cloud::China, EndpointPolicy::Optional).await.unwrap();
 }
+
+#[tokio::test]
+async fn one_whose_vault_hangs_holds_no_other_up() {
+    let world = World::ready().await;
+    world.fault("slow.vault.azure.net", None, Fault::Hang);
+    let slow = NewOnboarding {
+        slug: "slow".parse().unwrap(),
+        ..new(
+            EndpointPolicy::Off,
+            Typed {
+                vault: Some("slow".into()),
+                resource: None,
+                ..answers()
+            },
+        )
+    };
+    world.onboardings.open(slow, None).await.unwrap();
+    let (quick, _) = world.open(EndpointPolicy::Off).await;
+    let mut changes = world.onboardings.changes();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(std::sync::Arc::clone(&world.onboardings).run(stop.clone()));
+    while changes.recv().await.unwrap() != quick.tenant {}
+    let onboarding = world.onboardings.find(&quick.slug).await.unwrap().unwrap();
+    assert!(matches!(onboarding.stage, Stage::Active { .. }));
+    stop.cancel();
+    running.await.unwrap();
+}

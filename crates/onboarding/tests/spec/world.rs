@@ -186,6 +186,17 @@ impl World {
         });
     }
 
+    pub(crate) fn unassign(&self, role: Role) {
+        self.order(Order::Unassign {
+            host: VAULT.into(),
+            assignment: Assignment {
+                principal: self.consent(),
+                role,
+                scope: Scope::Vault,
+            },
+        });
+    }
+
     pub(crate) fn set_key(&self, change: impl FnOnce(&mut KeyState)) {
         let mut state = KeyState::default();
         change(&mut state);

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use keyferry_emulator::{Fault, Network, Operation, Order, Role};
 use keyferry_onboarding::{
     Typed,
-    finding::{Audience, Kind},
+    finding::{Audience, Kind, evidence},
 };
-use keyferry_registry::onboarding::{CheckName, EndpointPolicy, Onboarding, Stage};
+use keyferry_registry::onboarding::{CheckName, CheckStatus, EndpointPolicy, Onboarding, Stage};
 use uuid::Uuid;
 
-use crate::world::{CLIENT, DIRECTORY, ENTRA, KEY, VAULT, World, answers, found, later, now};
+use crate::world::{CLIENT, DIRECTORY, ENTRA, KEY, RESOURCE, VAULT, World, answers, found, later, now};
 
 /// What is found in a customer's set-up that was right, and then was not.
 async fn after(mistake: impl FnOnce(&World)) -> (World, Onboarding) {
@@ -24,7 +24,11 @@ async fn after(mistake: impl FnOnce(&World)) -> (World, Onboarding) {
 async fn ends_in(check: CheckName, kind: Kind, mistake: impl FnOnce(&World)) {
     let (world, onboarding) = after(mistake).await;
     assert_eq!(found(&onboarding, check), kind, "{:?}", onboarding.checks);
-    assert_eq!(onboarding.stage, Stage::Open);
+    let is_open = matches!(onboarding.stage, Stage::Open);
+    assert_eq!(
+        is_open,
+        onboarding.checks[&check].observed.status != CheckStatus::Passed
+    );
     let told = world.onboardings.told(&onboarding, check, Audience::Customer);
     assert!(told.next.is_some() && !told.text.contains("(unknown)"), "{told:?}");
     let told = world.onboardings.told(&onboarding, check, Audience::Operator);
@@ -120,6 +124,12 @@ async fn our_own_fault_is_told_to_the_operator_and_not_to_the_customer() {
         ("our-side", "our-secret-expired")
     );
     assert!(operator.text.contains("AADSTS7000222") && !customer.text.contains("secret"));
+    let evidence = |audience| evidence(&onboarding, CheckName::Consent, audience);
+    assert!(evidence(Audience::Customer).is_none());
+    assert_eq!(
+        evidence(Audience::Operator).unwrap().code.as_deref(),
+        Some("AADSTS7000222")
+    );
 }
 
 #[tokio::test]
@@ -138,6 +148,14 @@ async fn each_way_of_not_reaching_the_vault_is_told_from_the_others() {
     .await;
     ends_in(CheckName::Vault, Kind::VaultFailing, |world| {
         world.fault(VAULT, None, Fault::Status { status: 503 });
+    })
+    .await;
+    ends_in(CheckName::Vault, Kind::VaultThrottled, |world| {
+        world.fault(VAULT, None, Fault::Throttle { retry_after: None });
+    })
+    .await;
+    ends_in(CheckName::Vault, Kind::VaultAnswerOdd, |world| {
+        world.fault(VAULT, None, Fault::Nonsense);
     })
     .await;
     ends_in(CheckName::Vault, Kind::VaultCertificate, |world| {
@@ -165,6 +183,10 @@ async fn each_thing_that_is_wrong_with_a_key_is_told_from_the_others() {
     .await;
     ends_in(CheckName::Key, Kind::KeyExpired, |world| {
         world.set_key(|key| key.exp = Some(at - 60));
+    })
+    .await;
+    ends_in(CheckName::Key, Kind::KeyExpiresSoon, |world| {
+        world.set_key(|key| key.exp = Some(at + 29 * 24 * 3600));
     })
     .await;
     ends_in(CheckName::Key, Kind::KeyNotYetValid, |world| {
@@ -261,4 +283,44 @@ async fn more_than_we_need_is_told_with_the_command_that_narrows_it() {
         .told(&onboarding, CheckName::LeastPrivilege, Audience::Customer);
     assert!(told.text.contains("sign with the key"), "{told:?}");
     assert!(told.commands.unwrap().contains("az role assignment delete"));
+}
+
+#[tokio::test]
+async fn a_policy_that_stays_away_is_asked_for_after_the_wait() {
+    let (world, onboarding) = after(|world| {
+        world.order(Order::SetAccessPolicies {
+            host: VAULT.into(),
+            access_policies: Some(BTreeMap::new()),
+        });
+    })
+    .await;
+    later(Duration::from_mins(16));
+    let onboarding = world.verify(onboarding.tenant).await;
+    assert_eq!(found(&onboarding, CheckName::Wrap), Kind::PolicyMissing);
+}
+
+#[tokio::test]
+async fn once_in_use_a_role_that_is_taken_away_is_missing_at_once() {
+    let world = World::new().await;
+    world.assign(Role::CryptoUser);
+    let (opened, _) = world.open(EndpointPolicy::Off).await;
+    assert!(matches!(world.verify(opened.tenant).await.stage, Stage::Active { .. }));
+    world.unassign(Role::CryptoUser);
+    let onboarding = world.verify(opened.tenant).await;
+    assert_eq!(found(&onboarding, CheckName::Wrap), Kind::NoAccess);
+}
+
+#[tokio::test]
+async fn a_resource_that_is_not_told_or_not_there_is_asked_for() {
+    let with = async |resource: Option<String>| {
+        let world = World::ready().await;
+        let typed = Typed { resource, ..answers() };
+        let (opened, _) = world.open_with(EndpointPolicy::Required, typed).await;
+        let onboarding = world.verify(opened.tenant).await;
+        assert_eq!(onboarding.stage, Stage::Open);
+        found(&onboarding, CheckName::PrivateEndpoint)
+    };
+    assert_eq!(with(None).await, Kind::EndpointNeedsResource);
+    let elsewhere = RESOURCE.replace("/customer/", "/elsewhere/");
+    assert_eq!(with(Some(elsewhere)).await, Kind::EndpointTargetUnknown);
 }
