@@ -32,16 +32,24 @@ impl Onboardings {
         tenant: TenantId,
         is_demanded: bool,
     ) -> Result<Onboarding, OnboardingError> {
-        match self.turns.take(tenant) {
-            Turn::Ours(held) => {
-                let round = Box::pin(self.round(tenant, is_demanded)).await;
-                drop(held);
-                round
-            }
-            Turn::Theirs(mut turn) => {
-                // Nothing is sent there: this returns when the sender is gone.
-                let _ = turn.changed().await;
-                self.of(tenant).await
+        let asked_at = self.now();
+        loop {
+            match self.turns.take(tenant) {
+                Turn::Ours(held) => {
+                    let round = Box::pin(self.round(tenant, is_demanded)).await;
+                    drop(held);
+                    return round;
+                }
+                Turn::Theirs(mut turn) => {
+                    // Nothing is sent there: this returns when the sender is gone.
+                    let _ = turn.changed().await;
+                    let onboarding = self.of(tenant).await?;
+                    // It may have been about the private endpoint alone, or have come to nothing.
+                    let made = onboarding.checks.get(&CheckName::Verification);
+                    if !is_demanded || made.is_some_and(|made| made.checked_at >= asked_at) {
+                        return Ok(onboarding);
+                    }
+                }
             }
         }
     }

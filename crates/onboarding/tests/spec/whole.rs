@@ -6,7 +6,7 @@ use keyferry_crypto::{
     id::{Cloud, TenantId},
     tenant::{Route, VersionPolicy},
 };
-use keyferry_emulator::{Fault, Operation, Order};
+use keyferry_emulator::{Fault, Operation, Order, VaultOptions};
 use keyferry_onboarding::{
     Change, NewOnboarding, OnboardingError, Typed,
     finding::{Audience, Kind, Step},
@@ -18,7 +18,7 @@ use keyferry_registry::{
     onboarding::{CheckName, CheckStatus, EndpointPolicy, Stage},
 };
 
-use crate::world::{ENTRA, KEY, VAULT, World, answers, found, later, new, now, token};
+use crate::world::{DIRECTORY, ENTRA, KEY, VAULT, World, answers, found, later, new, now, token};
 
 #[tokio::test]
 async fn a_customer_that_does_all_as_asked_becomes_a_tenant_of_the_same_id() {
@@ -198,7 +198,7 @@ async fn what_happened_is_kept_and_tells_no_answer() {
     assert_eq!(kinds.first(), Some(&"activated"));
     assert_eq!(&kinds[kinds.len() - 2..], ["answered", "opened"]);
     let all = format!("{history:?}");
-    assert!(!all.contains(VAULT) && !all.contains(&crate::world::DIRECTORY.to_string()));
+    assert!(!all.contains(VAULT) && !all.contains(&DIRECTORY.to_string()));
 }
 
 #[tokio::test]
@@ -331,6 +331,11 @@ async fn a_cloud_where_we_are_not_and_an_endpoint_that_cannot_be_had_are_refused
 #[tokio::test]
 async fn one_whose_vault_hangs_holds_no_other_up() {
     let world = World::ready().await;
+    world.order(Order::CreateVault {
+        host: "slow.vault.azure.net".into(),
+        directory: DIRECTORY,
+        options: VaultOptions::default(),
+    });
     world.fault("slow.vault.azure.net", None, Fault::Hang);
     let slow = NewOnboarding {
         slug: "slow".parse().unwrap(),
