@@ -17,9 +17,9 @@ use crate::{
     world::{Setup, World},
 };
 
-/// What is logged on this thread, at every level, as JSON. A test's service runs on the test's own thread.
+/// What is logged on this thread, as JSON. A test's service runs on the test's own thread.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 /// Alive as long as the tests are. While a log's subscriber is the only one, the library decides once and for all whether an
 /// event is wanted by asking the thread that meets it first, which may be another test's.
@@ -27,13 +27,18 @@ static ANOTHER_SUBSCRIBER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(N
 
 impl Log {
     fn kept() -> (Self, DefaultGuard) {
+        Self::kept_at(tracing::Level::DEBUG)
+    }
+
+    /// What is logged down to that level, with the spans that it is in.
+    pub(crate) fn kept_at(level: tracing::Level) -> (Self, DefaultGuard) {
         LazyLock::force(&ANOTHER_SUBSCRIBER);
         let log = Self::default();
         let lines = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
-            .with_max_level(tracing::Level::DEBUG)
+            .with_max_level(level)
             .with_writer(move || lines.clone())
             .finish();
         (log, tracing::subscriber::set_default(subscriber))
@@ -45,7 +50,7 @@ impl Log {
         self.lines().into_iter().filter(is_of).collect()
     }
 
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let log = self.0.lock().unwrap();
         let lines = str::from_utf8(&log).unwrap().lines();
         lines.map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
+mod answers;
 mod batches;
 mod bodies;
+mod browser;
 mod callers;
 mod connections;
 mod contexts;
@@ -13,11 +15,14 @@ mod issuer;
 mod issuers;
 mod large;
 mod limits;
+mod links;
 mod listening;
 mod lists;
 mod logs;
 mod memory;
 mod metrics;
+mod onboardings;
+mod pages;
 mod panics;
 mod paths;
 mod raw;
@@ -26,6 +31,7 @@ mod registrations;
 mod reply;
 mod roles;
 mod routes;
+mod streams;
 mod tenants;
 mod vault;
 mod world;

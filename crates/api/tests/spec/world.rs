@@ -11,13 +11,15 @@ use keyferry_api::{
     config::{AdminConfig, AuthConfig, CacheConfig, CallerConfig, HttpConfig, TelemetryConfig},
     telemetry::Metrics,
 };
+use keyferry_azure::{AzureConfig, AzureKeyVault, ClientId, ClientSecret, CredentialConfig};
 use keyferry_crypto::{
     id::{DirectoryId, KeyRef},
     sealer::{Sealer, SealerLimits},
     tenant::{SealingPolicy, VersionPolicy},
     vault::KeyVault,
 };
-use keyferry_registry::{Clock, DatabaseUrl, NewTenant, Registry, RegistryLimits, Tenant, TenantStore};
+use keyferry_onboarding::{OnboardingConfig, Onboardings};
+use keyferry_registry::{Clock, DatabaseUrl, NewTenant, Registry, RegistryLimits, Store, Tenant};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -33,6 +35,10 @@ use crate::{
 pub(crate) const CONFINED: Uuid = Uuid::from_u128(0xc1);
 /// A caller that is confined to three tenants, of which only `acme` and `initech` exist.
 pub(crate) const CONFINED_TO_SEVERAL: Uuid = Uuid::from_u128(0xc2);
+/// Our application, as customers know it.
+pub(crate) const APPLICATION: Uuid = Uuid::from_u128(0xa1);
+/// Where customers' browsers reach the service.
+pub(crate) const PUBLIC_URL: &str = "https://keys.example.com";
 /// Every role that the data plane knows.
 pub(crate) const DATA: [&str; 3] = ["Keyferry.Seal", "Keyferry.Open", "Keyferry.Rewrap"];
 pub(crate) const OPERATOR: &str = "Keyferry.Operator";
@@ -52,6 +58,7 @@ pub(crate) struct Setup {
     pub(crate) issuer: Issuer,
     pub(crate) clock: Clock,
     pub(crate) has_database: bool,
+    pub(crate) has_onboarding: bool,
     pub(crate) http: HttpConfig,
 }
 
@@ -65,6 +72,7 @@ impl Setup {
             issuer: Issuer::start().await,
             clock: clock::system(),
             has_database: true,
+            has_onboarding: true,
             http,
         }
     }
@@ -91,11 +99,13 @@ impl World {
         let store = store(&dir, setup.has_database).await;
         let (vault, http) = (FakeVault::new(), reqwest::Client::new());
         let metrics = Metrics::new(&TelemetryConfig::default()).unwrap();
+        let registry = Registry::new(store.clone(), RegistryLimits::default());
+        let onboardings = setup.has_onboarding.then(|| onboardings(&dir, store, &registry, clock));
         let parts = Parts {
             sealer: sealer(&vault),
-            registry: Registry::new(store, RegistryLimits::default()),
+            registry,
             callers: Arc::new(Callers::new(&auth(&issuer), &http, clock)),
-            onboardings: None,
+            onboardings,
             page: keyferry_api::config::PageConfig::default(),
             metrics: Arc::new(metrics),
             clock,
@@ -155,6 +165,20 @@ impl World {
     pub(crate) fn admin(&self, method: Method, path: &str) -> RequestBuilder {
         self.call(method, &format!("/v1/admin/tenants{path}"))
             .bearer_auth(self.issuer.token(&[OPERATOR]))
+    }
+
+    /// A request of an operator about onboardings.
+    pub(crate) fn onboarding(&self, method: Method, path: &str) -> RequestBuilder {
+        self.call(method, &format!("/v1/admin/onboardings{path}"))
+            .bearer_auth(self.issuer.token(&[OPERATOR]))
+    }
+
+    /// Opens an onboarding, and answers it with its link.
+    pub(crate) async fn opens(&self, slug: &str) -> Value {
+        let request = json!({"slug": slug, "display_name": "A customer to be"});
+        Reply::to(self.onboarding(Method::POST, "").json(&request))
+            .await
+            .with(201)
     }
 
     /// Does a data operation.
@@ -219,7 +243,7 @@ fn tenant(slug: &str, vault: &str) -> Tenant {
 }
 
 /// A store of three tenants; or one whose database cannot be opened.
-async fn store(dir: &TempDir, has_database: bool) -> Arc<dyn TenantStore> {
+async fn store(dir: &TempDir, has_database: bool) -> Arc<dyn Store> {
     let file = if has_database {
         "registry.db"
     } else {
@@ -234,6 +258,30 @@ async fn store(dir: &TempDir, has_database: bool) -> Arc<dyn TenantStore> {
         }
     }
     store
+}
+
+/// Onboardings whose customers' directories and vaults nobody can reach.
+fn onboardings(dir: &TempDir, store: Arc<dyn Store>, registry: &Arc<Registry>, clock: Clock) -> Arc<Onboardings> {
+    let secret = CredentialConfig::Secret(ClientSecret::new("not-a-secret".to_owned()));
+    let mut azure = AzureConfig::new(ClientId(APPLICATION), secret);
+    for host in ["login.microsoftonline.com", "vault.azure.net"] {
+        azure.overrides.insert(host.to_owned(), ([127, 0, 0, 1], 1).into());
+    }
+    let signing_key_file = dir.path().join("signing-key");
+    std::fs::write(&signing_key_file, [7; 32]).unwrap();
+    let config: OnboardingConfig = serde_json::from_value(json!({
+        "public_url": PUBLIC_URL, "signing_key_file": signing_key_file, "platform_name": "Example Platform",
+    }))
+    .unwrap();
+    let parts = keyferry_onboarding::Parts {
+        store,
+        registry: Arc::clone(registry),
+        azure: Arc::new(AzureKeyVault::new(&azure).unwrap()),
+        endpoints: None,
+        applications: vec![(keyferry_crypto::id::Cloud::Public, APPLICATION)],
+        clock,
+    };
+    Onboardings::new(parts, config).unwrap()
 }
 
 fn sealer(vault: &Arc<FakeVault>) -> Arc<Sealer> {
