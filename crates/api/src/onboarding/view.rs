@@ -156,6 +156,11 @@ impl<'a> PageView<'a> {
         self.stage == StageView::Active
     }
 
+    /// Whether one version of the key is used, whatever the customer rotates to.
+    fn is_pinned(&self) -> bool {
+        self.key.value.contains('/')
+    }
+
     fn is_ending(&self) -> bool {
         self.stage == StageView::Ending
     }

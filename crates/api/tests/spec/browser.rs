@@ -77,8 +77,8 @@ impl Reply {
         assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{html}");
         for foreign in [
             " style=\"",
-            " onclick=",
-            " onload=",
+            " onclick=\"",
+            " onload=\"",
             "<style",
             "javascript:",
             "src=\"http",

@@ -109,7 +109,7 @@ async fn a_page_shows_its_own_customer_and_nobody_else() {
     let world = World::new().await;
     let mut pages = Vec::new();
     for (slug, name, directory) in [
-        ("first", "First Customer", "5f0b4d3e-7a1c-4c2f-9a0e-0d6b4f7c2a11"),
+        ("first", "First Customer", "7c0b4d3e-7a1c-4c2f-9a0e-0d6b4f7c2a33"),
         ("second", "Second Customer", "6a0b4d3e-7a1c-4c2f-9a0e-0d6b4f7c2a22"),
     ] {
         let request = json!({
@@ -134,8 +134,12 @@ async fn a_page_shows_its_own_customer_and_nobody_else() {
     }
     for (place, (html, own, id)) in pages.iter().enumerate() {
         let (_, others, other_id) = &pages[1 - place];
-        assert!(own.iter().all(|text| html.contains(text.as_str())), "{own:?}");
-        assert!(!others.iter().any(|text| html.contains(text.as_str())), "{others:?}");
+        for text in own {
+            assert!(html.contains(text.as_str()), "{text}");
+        }
+        for text in others {
+            assert!(!html.contains(text.as_str()), "{text}");
+        }
         assert!(
             !html.contains(id.as_str()) && !html.contains(other_id.as_str()),
             "ids are nobody's business"

@@ -59,11 +59,8 @@ pub(super) async fn change_onboarding(
     if_match.check(before.revision)?;
     let policy = request.policy.as_ref().map(|policy| policy.apply(before.policy));
     let change = request.accept(policy)?;
-    // Read to be changed, so it is changed as it was read, whatever `if-match` would allow.
-    let changed = asked
-        .onboardings
-        .change(&asked.slug, Some(before.revision), change)
-        .await;
+    let at = (if_match != IfMatch::Any).then_some(before.revision);
+    let changed = asked.onboardings.change(&asked.slug, at, change).await;
     Ok(asked.answer(StatusCode::OK, &changed.map_err(refused)?))
 }
 

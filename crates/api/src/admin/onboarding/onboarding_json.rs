@@ -174,7 +174,7 @@ impl OnboardingDocument {
                 .collect(),
             checks: CheckName::ALL
                 .into_iter()
-                .map(|check| CheckDocument::new(onboarding, check))
+                .map(|check| CheckDocument::new(onboardings, onboarding, check))
                 .collect(),
             link: LinkDocument {
                 serial: onboarding.link.serial,

@@ -1,6 +1,6 @@
 //! A check, as the customer is told of it.
 
-use keyferry_onboarding::finding::{Audience, told};
+use keyferry_onboarding::finding::Audience;
 use keyferry_registry::onboarding::{CheckName, Onboarding};
 
 use super::{moment::Moment, words};
@@ -24,8 +24,7 @@ pub(in crate::onboarding) struct CheckView {
 
 impl CheckView {
     pub(super) fn new(pages: &Pages, onboarding: &Onboarding, name: CheckName) -> Self {
-        let told = told(onboarding, name, Audience::Customer);
-        let _ = pages;
+        let told = pages.onboardings.told(onboarding, name, Audience::Customer);
         let made = onboarding.checks.get(&name);
         let evidence = made.and_then(|made| made.observed.evidence.as_ref());
         Self {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use keyferry_crypto::vault::Evidence;
-use keyferry_onboarding::finding::{Audience, Told, told};
+use keyferry_onboarding::{
+    Onboardings,
+    finding::{Audience, Told},
+};
 use keyferry_registry::onboarding::{CheckName, Onboarding};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -64,7 +67,7 @@ struct EvidenceDocument {
 
 impl CheckDocument {
     /// A check, made or not.
-    pub(super) fn new(onboarding: &Onboarding, name: CheckName) -> Self {
+    pub(super) fn new(onboardings: &Onboardings, onboarding: &Onboarding, name: CheckName) -> Self {
         let Told {
             status,
             slug,
@@ -72,7 +75,7 @@ impl CheckDocument {
             next,
             commands,
             ..
-        } = told(onboarding, name, Audience::Operator);
+        } = onboardings.told(onboarding, name, Audience::Operator);
         let check = onboarding.checks.get(&name);
         let observed = check.map(|check| &check.observed);
         Self {
