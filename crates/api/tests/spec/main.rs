@@ -8,6 +8,7 @@ mod bodies;
 mod browser;
 mod callers;
 mod connections;
+mod consents;
 mod contexts;
 mod description;
 mod envelopes;

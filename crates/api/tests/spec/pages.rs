@@ -1,6 +1,10 @@
 //! The customer's page: whole without a script, the customer's own, and nobody else's.
 
 use http::Method;
+use keyferry_registry::{
+    RegistryError,
+    onboarding::{Endpoint, EndpointPolicy, EndpointState, Onboarding, Stage},
+};
 use serde_json::json;
 
 use crate::{
@@ -262,4 +266,85 @@ async fn a_missing_database_is_told_on_a_page() {
     let html = reply.page(503);
     assert!(html.contains(reply.header("x-request-id")) && !reply.header("retry-after").is_empty());
     assert!(!html.contains("database") && !html.contains("sqlite"), "{html}");
+}
+
+/// An onboarding, as its store is made to have it.
+async fn becomes(world: &World, slug: &str, change: impl FnOnce(&mut Onboarding)) {
+    let mut onboarding = world
+        .store
+        .find_onboarding(&slug.parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    change(&mut onboarding);
+    // The checks may be saved at the same time.
+    while let Err(RegistryError::Conflict) = world.store.save_onboarding(&onboarding, &[]).await {
+        let now = world.store.find_onboarding(&onboarding.slug).await.unwrap().unwrap();
+        onboarding.revision = now.revision;
+    }
+}
+
+#[tokio::test]
+async fn an_active_customer_is_told_how_to_rotate_and_how_to_take_the_key_back() {
+    let world = World::new().await;
+    let browser = Browser::of(&world, "globex-to-be").await;
+    becomes(&world, "globex-to-be", |onboarding| {
+        onboarding.policy.cache_ttl = std::time::Duration::from_mins(7);
+        onboarding.stage = Stage::Active {
+            since: onboarding.created_at,
+        };
+    })
+    .await;
+    let html = browser.sees().await;
+    assert!(html.contains("<title>Active · A customer to be"), "{html}");
+    assert!(html.contains("goes dark with us within 7 minutes") && html.contains("follow the newest version"));
+    for field in ["directory", "vault", "key"] {
+        assert!(
+            !html.contains(&format!("name=\"{field}\"")),
+            "{field} is not asked for any more"
+        );
+    }
+    let late = Reply::to(browser.sends("/answers", &[("vault", "another-vault")])).await;
+    late.page(409);
+}
+
+#[tokio::test]
+async fn a_rejected_endpoint_is_offered_anew_and_what_was_written_beside_it_is_text() {
+    let world = World::new().await;
+    let browser = Browser::of(&world, "globex-to-be").await;
+    let endpoint = |state| {
+        move |onboarding: &mut Onboarding| {
+            onboarding.endpoint_policy = EndpointPolicy::Optional;
+            onboarding.endpoint = Some(Endpoint {
+                name: "byok-globex".to_owned(),
+                target: "/subscriptions/11112222-3333-4444-8555-666677778888/resourceGroups/keys/providers/Microsoft.KeyVault/vaults/contoso-keys"
+                    .parse()
+                    .unwrap(),
+                state,
+                description: Some("<img src=x onerror=\"alert(1)\">".to_owned()),
+                address: None,
+                is_proven: false,
+                since: onboarding.created_at,
+            });
+        }
+    };
+    becomes(&world, "globex-to-be", endpoint(EndpointState::Pending)).await;
+    let html = browser.sees().await;
+    assert!(
+        html.contains("waiting for your approval") && html.contains("Private endpoint connections"),
+        "{html}"
+    );
+    assert!(html.contains("name=\"resource\"") && !html.contains("/private-endpoint\""));
+    for state in [
+        EndpointState::Rejected,
+        EndpointState::Disconnected,
+        EndpointState::Failed,
+    ] {
+        becomes(&world, "globex-to-be", endpoint(state)).await;
+        let html = browser.sees().await;
+        assert!(!html.contains("<img") && html.contains("&#60;img src=x"), "{html}");
+        assert!(html.contains(&format!("action=\"{}/private-endpoint\"", browser.page)));
+        let sent = Reply::to(browser.sends("/private-endpoint", &[])).await;
+        assert_eq!(sent.leads_to(), format!("{}#complete", browser.page));
+    }
 }

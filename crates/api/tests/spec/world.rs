@@ -49,6 +49,8 @@ pub(crate) struct World {
     ops_addr: SocketAddr,
     pub(crate) vault: Arc<FakeVault>,
     pub(crate) issuer: Issuer,
+    /// What the service keeps, for what cannot be brought about from outside.
+    pub(crate) store: Arc<dyn Store>,
     http: reqwest::Client,
     _dir: TempDir,
 }
@@ -100,7 +102,9 @@ impl World {
         let (vault, http) = (FakeVault::new(), reqwest::Client::new());
         let metrics = Metrics::new(&TelemetryConfig::default()).unwrap();
         let registry = Registry::new(store.clone(), RegistryLimits::default());
-        let onboardings = setup.has_onboarding.then(|| onboardings(&dir, store, &registry, clock));
+        let onboardings = setup
+            .has_onboarding
+            .then(|| onboardings(&dir, store.clone(), &registry, clock));
         let parts = Parts {
             sealer: sealer(&vault),
             registry,
@@ -119,6 +123,7 @@ impl World {
             service: Some(service),
             vault,
             issuer,
+            store,
             http,
             _dir: dir,
         }

@@ -19,6 +19,7 @@ pub(in crate::onboarding) struct CheckView {
     pub(in crate::onboarding) code: Option<String>,
     pub(in crate::onboarding) request_id: Option<String>,
     pub(in crate::onboarding) checked_at: Option<Moment>,
+    /// Since when it has stood so, if it was found before.
     pub(in crate::onboarding) since: Option<Moment>,
 }
 
@@ -38,7 +39,9 @@ impl CheckView {
             code: evidence.and_then(|evidence| evidence.code.clone()),
             request_id: evidence.and_then(|evidence| evidence.request_id.clone()),
             checked_at: made.map(|made| Moment::of(made.checked_at)),
-            since: made.map(|made| Moment::of(made.since)),
+            since: made
+                .filter(|made| made.since != made.checked_at)
+                .map(|made| Moment::of(made.since)),
         }
     }
 }
