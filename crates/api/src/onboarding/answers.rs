@@ -35,6 +35,6 @@ pub(super) async fn answer(
         },
         Err(refused) => vec![refused],
     };
-    let entered = Entered::refused(&fields, refused);
+    let entered = Entered::refused(&fields, &refused);
     show::page(&app, StatusCode::UNPROCESSABLE_ENTITY, &holder, &entered)
 }

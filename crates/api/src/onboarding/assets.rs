@@ -64,11 +64,10 @@ impl Assets {
 
 impl Asset {
     fn new(name: &str, extension: &str, content_type: &'static str, bytes: Bytes) -> Self {
-        let digest = Sha256::digest(&bytes);
-        let (head, _) = digest.split_at(8);
-        let hash: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let hash = digest.first_chunk().map_or(0, |head| u64::from_be_bytes(*head));
         Self {
-            name: format!("{name}-{hash}.{extension}"),
+            name: format!("{name}-{hash:016x}.{extension}"),
             content_type,
             bytes,
         }

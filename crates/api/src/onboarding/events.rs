@@ -14,8 +14,8 @@ use axum::{
 };
 use futures::{Stream, stream};
 use http::{HeaderName, HeaderValue};
+use keyferry_crypto::id::TenantId;
 use keyferry_onboarding::{Onboardings, link::LinkToken};
-use keyferry_registry::onboarding::Onboarding;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::Instant,
@@ -39,6 +39,7 @@ pub(super) async fn events(State(app): State<App>, holder: Holder) -> Result<Res
     let follower = Follower {
         onboardings: Arc::clone(&pages.onboardings),
         token: holder.token,
+        tenant,
         changes,
         told: None,
         until: Instant::now() + LONGEST,
@@ -46,9 +47,7 @@ pub(super) async fn events(State(app): State<App>, holder: Holder) -> Result<Res
         _place: place,
     };
     let keep_alive = KeepAlive::new().interval(SIGN_OF_LIFE);
-    let mut response = Sse::new(follower.stream(holder.onboarding))
-        .keep_alive(keep_alive)
-        .into_response();
+    let mut response = Sse::new(follower.stream()).keep_alive(keep_alive).into_response();
     // Some proxies hold an answer back until it is whole.
     let headers = response.headers_mut();
     headers.insert(
@@ -58,12 +57,22 @@ pub(super) async fn events(State(app): State<App>, holder: Holder) -> Result<Res
     Ok(response)
 }
 
+/// What a page is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    /// The onboarding is at this revision.
+    Revision(i64),
+    /// The link is not good any more, or there is nobody to ask about it.
+    Gone,
+}
+
 /// One page, and what it was told.
 struct Follower {
     onboardings: Arc<Onboardings>,
     token: LinkToken,
-    changes: Receiver<keyferry_crypto::id::TenantId>,
-    told: Option<i64>,
+    tenant: TenantId,
+    changes: Receiver<TenantId>,
+    told: Option<News>,
     until: Instant,
     ended: CancellationToken,
     _place: Place,
@@ -71,33 +80,36 @@ struct Follower {
 
 impl Follower {
     /// The revision now, and each later one.
-    fn stream(self, now: Onboarding) -> impl Stream<Item = Result<Event, Infallible>> {
-        let tenant = now.tenant;
-        stream::unfold((self, true), move |(mut follower, is_first)| async move {
-            loop {
-                if !is_first || follower.told.is_some() {
-                    follower.change_of(tenant).await?;
-                }
-                let Ok(onboarding) = follower.onboardings.behind(&follower.token).await else {
-                    // The page finds out by asking for itself.
-                    let is_news = follower.told != Some(GONE);
-                    follower.told = Some(GONE);
-                    return is_news.then(|| (Ok(changed("gone")), (follower, false)));
-                };
-                let revision = onboarding.revision.0;
-                if follower.told != Some(revision) {
-                    follower.told = Some(revision);
-                    return Some((Ok(changed(&revision.to_string())), (follower, false)));
-                }
-            }
+    fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, async |mut follower| {
+            let news = follower.next().await?;
+            let event = Event::default().event("changed").data(news.to_string()).retry(RETRY);
+            Some((Ok(event), follower))
         })
     }
 
-    /// Waits for a change of that onboarding; `None` when it is time to end.
-    async fn change_of(&mut self, tenant: keyferry_crypto::id::TenantId) -> Option<()> {
-        if self.told == Some(GONE) {
+    /// What the page was not told yet; `None` when it is time to end.
+    async fn next(&mut self) -> Option<News> {
+        if self.told == Some(News::Gone) {
             return None;
         }
+        loop {
+            if self.told.is_some() {
+                self.change().await?;
+            }
+            // Why it is gone the page finds out by asking for itself.
+            let news = match self.onboardings.behind(&self.token).await {
+                Ok(onboarding) => News::Revision(onboarding.revision.0),
+                Err(_) => News::Gone,
+            };
+            if self.told.replace(news) != Some(news) {
+                return Some(news);
+            }
+        }
+    }
+
+    /// Waits for a change of the onboarding; `None` when it is time to end.
+    async fn change(&mut self) -> Option<()> {
         loop {
             let changed = tokio::select! {
                 changed = self.changes.recv() => changed,
@@ -105,7 +117,7 @@ impl Follower {
                 () = tokio::time::sleep_until(self.until) => return None,
             };
             match changed {
-                Ok(changed) if changed == tenant => return Some(()),
+                Ok(changed) if changed == self.tenant => return Some(()),
                 Ok(_) => {}
                 // Some were missed, perhaps ours.
                 Err(RecvError::Lagged(_)) => return Some(()),
@@ -115,12 +127,15 @@ impl Follower {
     }
 }
 
-fn changed(revision: &str) -> Event {
-    Event::default().event("changed").data(revision).retry(RETRY)
+impl std::fmt::Display for News {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Revision(revision) => revision.fmt(f),
+            Self::Gone => f.write_str("gone"),
+        }
+    }
 }
 
-/// What is told in place of a revision when the link is not good any more.
-const GONE: i64 = -1;
 const LONGEST: Duration = Duration::from_mins(10);
 /// More often than whatever stands between closes quiet connections.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);

@@ -73,7 +73,7 @@ impl Rates {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        version_4 => version_4,
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -111,6 +111,8 @@
   const refresh = async () => {
     const page = main().dataset.page;
     const answer = await fetch(page, { cache: "no-store" });
+    // What does not answer just now is no reason to take the page away.
+    if (!answer.ok && answer.status !== 404 && answer.status !== 410) return;
     const there = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = there.getElementById("main");
     if (!next || "held" in main().dataset) return;
@@ -132,12 +134,13 @@
 
   const follow = () => {
     let refreshing = Promise.resolve();
-    const ask = () => { refreshing = refreshing.then(refresh).catch(() => {}); };
+    const ask = () => {
+      refreshing = refreshing.then(refresh).catch(() => {}).then(() => { if (!main().dataset.page) stream.close(); });
+    };
     const stream = new EventSource(`${main().dataset.page}/events`);
     stream.addEventListener("changed", (event) => {
       if (event.data === main().dataset.revision) return;
       ask();
-      if (event.data === "gone") stream.close();
     });
     stream.addEventListener("error", () => {
       // The browser tries again by itself, unless it was told no; then the page asks now and then.

@@ -35,7 +35,7 @@ pub(in crate::onboarding) struct FieldView {
 
 impl Entered {
     /// What was entered in a form that was refused. What may be a secret is not shown again.
-    pub(in crate::onboarding) fn refused(fields: &Fields, refused: Vec<(Field, Refusal)>) -> Self {
+    pub(in crate::onboarding) fn refused(fields: &Fields, refused: &[(Field, Refusal)]) -> Self {
         let is_secret = |field| {
             let mut refused = refused.iter();
             refused.any(|(of, refusal)| *of == field && refusal.may_hold_a_secret())
