@@ -11,7 +11,7 @@ use std::{
 use keyferry_tests::{PATIENCE, command, ended, output_of, process_signal};
 
 /// A running `keyferry dev`, in an empty environment, on free ports.
-struct Dev {
+pub struct Dev {
     child: Child,
     output: mpsc::Receiver<String>,
     lines: String,
@@ -19,7 +19,7 @@ struct Dev {
 
 impl Dev {
     /// Starts it, and reads what it prints up to the last line to type.
-    fn start(home: &Path) -> Self {
+    pub fn start(home: &Path) -> Self {
         let mut child = in_home(home)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -44,15 +44,22 @@ impl Dev {
     }
 
     /// What it says to type.
-    fn to_type(&self) -> &str {
+    pub fn to_type(&self) -> &str {
         self.lines.get(self.lines.find("TOKEN=").unwrap()..).unwrap()
     }
 
-    /// The first word behind a name.
-    fn after(&self, name: &str) -> &str {
-        let mut lines = self.lines.lines().map(str::trim_start);
-        let found = lines.find_map(|line| line.strip_prefix(name));
-        found.and_then(|rest| rest.split_whitespace().next()).unwrap()
+    /// The line in which it says where something is.
+    pub fn line_of(&self, what: &str) -> &str {
+        let mut said = self
+            .lines
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix(what));
+        said.next().unwrap().trim_start()
+    }
+
+    /// Where something is.
+    pub fn address_of(&self, what: &str) -> &str {
+        self.line_of(what).split_whitespace().next().unwrap()
     }
 
     /// Ctrl-C.
@@ -91,13 +98,14 @@ fn in_home(home: &Path) -> Command {
 }
 
 /// What a shell printed: the answers, and those that were passed on to a variable as well.
-struct Printed {
-    answers: String,
+pub struct Printed {
+    /// What it printed on standard output.
+    pub answers: String,
     passed_on: String,
 }
 
 /// Types lines into a shell that knows nothing else.
-fn shell(lines: &str) -> Printed {
+pub fn shell(lines: &str) -> Printed {
     let mut shell = Command::new("sh");
     shell.args(["-ec", lines]).env_clear();
     let output = output_of(shell.env("PATH", std::env::var("PATH").unwrap()));
@@ -110,7 +118,7 @@ fn shell(lines: &str) -> Printed {
 }
 
 /// The value of a JSON field in what was printed.
-fn field<'a>(printed: &'a str, name: &str) -> Vec<&'a str> {
+pub fn field<'a>(printed: &'a str, name: &str) -> Vec<&'a str> {
     let pattern = format!("\"{name}\":\"");
     printed
         .split(&pattern)

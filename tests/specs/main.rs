@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
+mod browser;
 mod command;
 mod crashes;
 mod deploying;
