@@ -13,6 +13,8 @@ import axe_playwright_python
 AXE = (pathlib.Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 BARRIERS = ("serious", "critical")
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+# The least that a page must fit: a phone of the smallest kind, or a window at four times the size.
+NARROWEST = 320
 # What a person waits at most. A slow machine may need it; a quick one never does.
 PATIENCE_MS = 120_000
 TELL_VIOLATIONS = """
@@ -96,6 +98,8 @@ class Visit:
             page.screenshot(path=picture, full_page=True)
             self._judge_width(f"{what}, {width}", picture)
             self._judge_barriers(f"{what}, {width}", picture)
+        page.set_viewport_size({"width": NARROWEST, "height": 640})
+        self._judge_width(f"{what}, at {NARROWEST} pixels", picture)
         if media:
             page.emulate_media(**{feature: "null" for feature in media})
         page.set_viewport_size(dict(zip(("width", "height"), WIDTHS["desktop"])))
