@@ -33,11 +33,11 @@ def tabbed(page):
     raise AssertionError(f"Tab comes to no end: {reached[-3:]}")
 
 
-def tab_to(page, name):
-    """Presses Tab until what is called `name` has the focus."""
+def tab_to(page, what, name):
+    """Presses Tab until the element of that kind and name has the focus."""
     for _ in range(LIMIT):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)
-        if focused is not None and focused["name"].startswith(name):
+        if focused is not None and (focused["what"], focused["name"]) == (what, name):
             return
     raise AssertionError(f"Tab does not reach {name!r}")

@@ -42,10 +42,10 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     portal.create_key("customer-key")
     portal.visit.state("vault")
     guide.send({VAULT: portal.vault_uri(), KEY: portal.key_id("customer-key")})
-    guide.finds("key", DONE)
+    guide.finds("vault", DONE)
     guide.send({RESOURCE: portal.resource_id()})
     expect(guide.page.get_by_text("waiting for your approval")).to_be_visible()
-    guide.is_at(ACCESS, ATTENTION)
+    guide.is_at(ACCESS, WAITING)
     visit.state("private endpoint to approve")
     what_is_shown_can_be_copied(guide)
 
@@ -104,7 +104,7 @@ def a_wrong_directory_is_refused_beside_its_field(visit, guide):
 
 def by_keyboard_alone(guide, directory):
     page = guide.page
-    tab_to(page, DIRECTORY)
+    tab_to(page, "input", DIRECTORY)
     page.keyboard.press("Control+A")
     page.keyboard.type(directory)
     guide.is_told_beside(DIRECTORY, "Understood")
@@ -146,7 +146,7 @@ def test_a_person_whose_browser_runs_no_scripts_is_led_to_the_same(windows, case
     portal = Portal(windows.open("plain-portal", javascript=False), "Initech")
     guide.open()
     watching.open()
-    expect(guide.page.get_by_text("reload it")).to_be_visible()
+    expect(guide.page.locator("noscript")).to_be_visible()
     visit.state("new")
 
     with visit.refusal(422):

@@ -16,7 +16,7 @@ WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 # The least that a page must fit: a phone of the smallest kind, or a window at four times the size.
 NARROWEST = 320
 # What a person waits at most. A slow machine may need it; a quick one never does.
-PATIENCE_MS = 120_000
+PATIENCE_MS = int(__import__("os").environ.get("P", 120_000))
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
     console.error(`the policy refused ${event.blockedURI}: ${event.violatedDirective}`));
@@ -34,7 +34,7 @@ class Visit:
         self.context = browser.new_context(java_script_enabled=javascript, bypass_csp=False, **settings)
         self.context.set_default_timeout(PATIENCE_MS)
         self.hosts = {urlsplit(case[place]).netloc for place in ("service", "portal")}
-        self.troubles, self.refusals, self.awaited = [], set(), None
+        self.troubles, self.refusals, self.awaited = [], [], None
         self.states = itertools.count(1)
         self._listen(self.context)
         self.page = self.context.new_page()
@@ -71,7 +71,7 @@ class Visit:
         if response.status < 400:
             return
         if response.request.is_navigation_request() and response.status == self.awaited:
-            self.refusals.add(response.url)
+            self.refusals.append(response.url)
         else:
             self.troubles.append(f"{response.status}: {response.request.method} {response.url}")
 
