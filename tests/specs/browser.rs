@@ -48,6 +48,7 @@ async fn people_with_a_browser_onboard_customers_from_the_link_to_the_first_key(
         "portal": dev.address_of("its Azure"),
         "control": control(&dev),
         "links": {"globex": globex, "initech": initech, "revoked": revoked},
+        "operator": {"command": command().get_program().to_str(), "home": home.path()},
         "artifacts": artifacts(),
     });
     let environment = vec![("KEYFERRY_CASE", case.to_string()), ("KEYFERRY_CHROMIUM", chromium)];

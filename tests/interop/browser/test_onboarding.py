@@ -2,26 +2,19 @@
 
 import re
 
-import requests
 from guide import (
     ACCESS, ATTENTION, AUTHORIZE, COMPLETE, DIRECTORY, DONE, KEY, RESOURCE, TO_DO, VAULT, VAULT_AND_KEY, WAITING, Guide,
 )
 from keyboard import tab_to, tabbed
 from playwright.sync_api import expect
 from portal import CRYPTO_USER, READER, Portal
+from world import HOUR, look_again, order, settle
 
 US = "Example SaaS"
-HOUR = 3600
-
-
-def order(case, order, **fields):
-    """Changes the emulator's world."""
-    answer = requests.post(f"{case['control']}/orders", json={"order": order, **fields}, timeout=60)
-    assert answer.status_code == 200, answer.text
 
 
 def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windows, case):
-    order(case, "set-propagation", consent_seconds=0, role_seconds=HOUR)
+    settle(case, role_seconds=HOUR)
     visit = windows.open("guide")
     guide = Guide(visit, case["links"]["globex"])
     portal = Portal(windows.open("portal"), "Globex")
@@ -44,6 +37,7 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     guide.send({VAULT: portal.vault_uri(), KEY: portal.key_id("customer-key")})
     guide.finds("vault", DONE)
     guide.send({RESOURCE: portal.resource_id()})
+    look_again(case, "globex")
     expect(guide.page.get_by_text("waiting for your approval")).to_be_visible()
     guide.is_at(ACCESS, WAITING)
     visit.state("private endpoint to approve")
@@ -52,6 +46,7 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     guide.remember()
     portal.decide("Approve")
     portal.visit.state("approved")
+    look_again(case, "globex")
     guide.finds("private-endpoint", DONE)
     assert guide.is_remembered(), "what changed came by itself"
 
@@ -64,6 +59,7 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     guide.remember()
     guide.field(VAULT).fill("https://half-typed")
     order(case, "end-propagation")
+    look_again(case, "globex")
     guide.is_active()
     assert guide.is_remembered(), "what changed came by itself"
     expect(guide.field(VAULT)).to_have_value("https://half-typed")
@@ -138,7 +134,7 @@ def what_is_shown_can_be_copied(guide):
 
 
 def test_a_person_whose_browser_runs_no_scripts_is_led_to_the_same(windows, case):
-    order(case, "set-propagation", consent_seconds=0, role_seconds=0)
+    settle(case, role_seconds=0)
     visit = windows.open("plain", javascript=False)
     guide = Guide(visit, case["links"]["initech"])
     # What it waits for is watched from another window, since this one tells nothing by itself.
@@ -168,6 +164,7 @@ def test_a_person_whose_browser_runs_no_scripts_is_led_to_the_same(windows, case
     visit.state("a secret's address refused")
     guide.send({VAULT: portal.key_id("customer-key"), KEY: ""})
     guide.send({RESOURCE: portal.resource_id()})
+    look_again(case, "initech")
     watching.is_at(ACCESS, DONE)
     expect(watching.page.get_by_text("waiting for your approval")).to_be_visible()
     guide.check_again()
@@ -175,12 +172,15 @@ def test_a_person_whose_browser_runs_no_scripts_is_led_to_the_same(windows, case
     visit.state("private endpoint to approve")
 
     portal.decide("Reject")
+    look_again(case, "initech")
     watching.finds("private-endpoint", ATTENTION)
     guide.page.reload()
     visit.state("private endpoint rejected")
     guide.page.get_by_role("button", name="Make a new private endpoint").click()
+    look_again(case, "initech")
     expect(watching.page.get_by_text("waiting for your approval")).to_be_visible()
     portal.decide("Approve")
+    look_again(case, "initech")
     watching.is_active()
     guide.page.reload()
     guide.is_active()
