@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 DIRECTORY, VAULT, KEY, RESOURCE = "Tenant ID", "Vault URI", "Key name or Key Identifier", "Resource ID of your vault"
 AUTHORIZE, VAULT_AND_KEY, ACCESS, COMPLETE = "authorize", "vault-and-key", "access", "complete"
-DONE, TO_DO, WAITING, ATTENTION = "Done", "To do", "Waiting for Azure", "Needs attention"
+DONE, TO_DO, LATER, WAITING, ATTENTION = "Done", "To do", "Later", "Waiting", "Needs attention"
 
 
 class Guide:

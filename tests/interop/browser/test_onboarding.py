@@ -3,7 +3,7 @@
 import re
 
 from guide import (
-    ACCESS, ATTENTION, AUTHORIZE, COMPLETE, DIRECTORY, DONE, KEY, RESOURCE, TO_DO, VAULT, VAULT_AND_KEY, WAITING, Guide,
+    ACCESS, ATTENTION, AUTHORIZE, COMPLETE, DIRECTORY, DONE, KEY, LATER, RESOURCE, TO_DO, VAULT, VAULT_AND_KEY, WAITING, Guide,
 )
 from keyboard import tab_to, tabbed
 from playwright.sync_api import expect
@@ -20,6 +20,7 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     portal = Portal(windows.open("portal"), "Globex")
     guide.open()
     guide.is_at(AUTHORIZE, TO_DO)
+    guide.is_at(ACCESS, LATER)
     visit.state("new")
     by_keyboard(guide.page)
 
@@ -44,11 +45,14 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     what_is_shown_can_be_copied(guide)
 
     guide.remember()
+    guide.field(VAULT).fill("https://half-typed")
     portal.decide("Approve")
     portal.visit.state("approved")
     look_again(case, "globex")
     guide.finds("private-endpoint", DONE)
     assert guide.is_remembered(), "what changed came by itself"
+    expect(guide.field(VAULT)).to_have_value("https://half-typed")
+    expect(guide.field(VAULT)).to_be_focused()
 
     for role in (CRYPTO_USER, READER):
         portal.assign(role, US)
@@ -57,13 +61,10 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     guide.is_at(ACCESS, WAITING)
     visit.state("waiting for roles")
     guide.remember()
-    guide.field(VAULT).fill("https://half-typed")
     order(case, "end-propagation")
     look_again(case, "globex")
     guide.is_active()
     assert guide.is_remembered(), "what changed came by itself"
-    expect(guide.field(VAULT)).to_have_value("https://half-typed")
-    guide.field(VAULT).fill(portal.vault_uri())
     for step in (AUTHORIZE, VAULT_AND_KEY, ACCESS, COMPLETE):
         guide.is_at(step, DONE)
     expect(guide.page).to_have_title(re.compile("^Active"))

@@ -88,7 +88,7 @@ struct EndpointView {
     /// Its resource id, once it has been asked for.
     resource_id: Option<String>,
     state: Option<EndpointState>,
-    /// What the customer's side wrote beside its decision.
+    /// What the customer's side wrote beside its decision against it.
     description: Option<String>,
     /// Commands that approve it.
     approve: Option<String>,
@@ -188,21 +188,21 @@ impl StageView {
 impl StepView {
     fn all(pages: &Pages, onboarding: &Onboarding) -> Vec<Self> {
         let statuses = Step::ALL.map(|step| step.status(onboarding));
-        let current = statuses.iter().position(|status| status.slug() != DONE);
+        let current = current(&statuses);
         let steps = Step::ALL.into_iter().zip(statuses).enumerate();
         steps
-            .map(|(place, (step, status))| Self {
-                number: place + 1,
-                id: step.slug(),
-                title: title(step),
-                status: status.slug(),
-                status_words: words(status),
-                is_current: current == Some(place),
-                checks: step
-                    .checks()
-                    .iter()
-                    .map(|check| CheckView::new(pages, onboarding, *check))
-                    .collect(),
+            .map(|(place, (step, status))| {
+                let checks = step.checks().iter();
+                let checks: Vec<_> = checks.map(|check| CheckView::new(pages, onboarding, *check)).collect();
+                Self {
+                    number: place + 1,
+                    id: step.slug(),
+                    title: title(step),
+                    status: status.slug(),
+                    status_words: words(status, checks.iter().any(CheckView::asks)),
+                    is_current: current == Some(place),
+                    checks,
+                }
             })
             .collect()
     }
@@ -224,6 +224,7 @@ impl EndpointView {
             description: onboarding
                 .endpoint
                 .as_ref()
+                .filter(|endpoint| is_lost(endpoint.state))
                 .and_then(|endpoint| endpoint.description.clone()),
             approve,
         }
@@ -235,10 +236,7 @@ impl EndpointView {
 
     /// Whether another is to be made in its place.
     fn is_lost(&self) -> bool {
-        matches!(
-            self.state,
-            Some(EndpointState::Rejected | EndpointState::Disconnected | EndpointState::Failed)
-        )
+        self.state.is_some_and(is_lost)
     }
 
     fn state_words(&self) -> &'static str {
@@ -294,15 +292,32 @@ fn title(step: Step) -> &'static str {
     }
 }
 
-/// A status in words.
-fn words(status: CheckStatus) -> &'static str {
+/// The step that is next: the first that was begun and is not done; else the first that was not begun. One that only waits
+/// for a later one, as the key does for access, is not what anybody can go on with.
+fn current(statuses: &[CheckStatus]) -> Option<usize> {
+    let is_begun = |status: &CheckStatus| matches!(status, CheckStatus::Failed | CheckStatus::Waiting);
+    let begun = statuses.iter().position(is_begun);
+    begun.or_else(|| statuses.iter().position(|status| *status == CheckStatus::Pending))
+}
+
+/// A status in words; what is not done yet is either asked of the customer or comes by itself.
+fn words(status: CheckStatus, is_asked: bool) -> &'static str {
     match status {
-        CheckStatus::Pending => "To do",
+        CheckStatus::Pending if is_asked => "To do",
+        CheckStatus::Pending => "Later",
         CheckStatus::Passed => "Done",
         CheckStatus::Failed => "Needs attention",
-        CheckStatus::Waiting => "Waiting for Azure",
+        CheckStatus::Waiting => "Waiting",
         CheckStatus::NotApplicable => "Not needed",
     }
+}
+
+/// Whether an endpoint does not come back.
+fn is_lost(state: EndpointState) -> bool {
+    matches!(
+        state,
+        EndpointState::Rejected | EndpointState::Disconnected | EndpointState::Failed
+    )
 }
 
 /// The origin of a cloud's sign-in page, or of what stands in its place.
@@ -316,3 +331,23 @@ fn sign_in(cloud: Cloud, config: &keyferry_onboarding::OnboardingConfig) -> Stri
 
 /// The status of a step that is done.
 const DONE: &str = "passed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_that_is_next_is_one_that_somebody_can_go_on_with() {
+        use CheckStatus::{Failed, Passed, Pending, Waiting};
+        for (statuses, expected) in [
+            ([Pending, Pending, Pending, Pending], Some(0)),
+            ([Passed, Pending, Pending, Pending], Some(1)),
+            ([Passed, Pending, Waiting, Pending], Some(2)),
+            ([Passed, Failed, Waiting, Pending], Some(1)),
+            ([Passed, Passed, Passed, Waiting], Some(3)),
+            ([Passed, Passed, Passed, Passed], None),
+        ] {
+            assert_eq!(current(&statuses), expected, "{statuses:?}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! A check, as the customer is told of it.
 
 use keyferry_onboarding::finding::Audience;
-use keyferry_registry::onboarding::{CheckName, Onboarding};
+use keyferry_registry::onboarding::{CheckName, CheckStatus, Onboarding};
+use time::Duration;
 
 use super::{moment::Moment, words};
 use crate::onboarding::Pages;
@@ -19,7 +20,7 @@ pub(in crate::onboarding) struct CheckView {
     pub(in crate::onboarding) code: Option<String>,
     pub(in crate::onboarding) request_id: Option<String>,
     pub(in crate::onboarding) checked_at: Option<Moment>,
-    /// Since when it has stood so, if it was found before.
+    /// Since when it has stood so, if that is not just as long ago.
     pub(in crate::onboarding) since: Option<Moment>,
 }
 
@@ -32,7 +33,7 @@ impl CheckView {
             id: name.slug(),
             title: told.title,
             status: told.status.slug(),
-            status_words: words(told.status),
+            status_words: words(told.status, told.next.is_some()),
             text: told.text,
             next: told.next,
             commands: told.commands,
@@ -40,8 +41,13 @@ impl CheckView {
             request_id: evidence.and_then(|evidence| evidence.request_id.clone()),
             checked_at: made.map(|made| Moment::of(made.checked_at)),
             since: made
-                .filter(|made| made.since != made.checked_at)
+                .filter(|made| made.checked_at - made.since >= Duration::MINUTE)
                 .map(|made| Moment::of(made.since)),
         }
+    }
+
+    /// Whether it waits for the customer to begin.
+    pub(super) fn asks(&self) -> bool {
+        self.status == CheckStatus::Pending.slug() && self.next.is_some()
     }
 }
