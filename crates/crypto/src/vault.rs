@@ -379,7 +379,7 @@ mod tests {
 
     use VaultCause as Cause;
 
-    const CAUSES: [VaultCause; 33] = [
+    const CAUSES: [VaultCause; 34] = [
         Cause::KeyDisabled,
         Cause::KeyNotFound,
         Cause::KeyNotUsable,
@@ -395,6 +395,7 @@ mod tests {
         Cause::DirectoryNotFound,
         Cause::WrongDirectory,
         Cause::KeyVaultPrincipalMissing,
+        Cause::PrivateEndpointClosed,
         Cause::VaultNotFound,
         Cause::WrappedKeyInvalid,
         Cause::Throttled,
