@@ -4,7 +4,7 @@
 //! the TTL however busy the key is. Which keys may be used is decided here, by tokio's clock and by their [`Standing`]
 //! (see [`HeldKey`]); the cache library only bounds their number and removes them in time. Nothing in it is believed for being there.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use moka::{Expiry, ops::compute::Op, sync::Cache};
 use sha2::{Digest, Sha256};
@@ -13,13 +13,13 @@ use tokio::time::Instant;
 use crate::{
     envelope::Wrapping,
     held::HeldKey,
-    id::TenantId,
     standing::{Standing, StandingId},
+    tenant::{Route, TenantKeys},
     vault::VaultError,
 };
 
-/// Where a data key is kept: SHA-256 of tenant id, KEK identifier and wrapped bytes. So it is found only by the tenant
-/// and under the KEK that it was unwrapped for.
+/// Where a data key is kept: SHA-256 of tenant id, route, KEK identifier and wrapped bytes. So it is found only by the tenant
+/// and under the KEK that it was unwrapped for, and as long as the tenant's vault is reached the way that it came.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Slot([u8; 32]);
 
@@ -41,9 +41,15 @@ struct Refusal {
 
 impl Slot {
     /// Where the data key of `wrapping` is kept.
-    pub(crate) fn of(tenant: TenantId, wrapping: &Wrapping<'_>) -> Self {
-        let hash = Sha256::new()
-            .chain_update(tenant.as_bytes())
+    pub(crate) fn of(tenant: &TenantKeys, wrapping: &Wrapping<'_>) -> Self {
+        let hash = match tenant.route {
+            Route::Public => Sha256::new_with_prefix([0]),
+            Route::Closed => Sha256::new_with_prefix([1]),
+            Route::Private(IpAddr::V4(address)) => Sha256::new_with_prefix([4]).chain_update(address.octets()),
+            Route::Private(IpAddr::V6(address)) => Sha256::new_with_prefix([6]).chain_update(address.octets()),
+        };
+        let hash = hash
+            .chain_update(tenant.tenant.as_bytes())
             .chain_update((wrapping.kek.len() as u64).to_be_bytes())
             .chain_update(wrapping.kek)
             .chain_update(wrapping.wrapped);
@@ -164,6 +170,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        id::TenantId,
         secret::DataKey,
         standing::{Standings, Subject},
         tenant::SealingPolicy,

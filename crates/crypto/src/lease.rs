@@ -19,7 +19,7 @@ use crate::{
     random,
     secret::DataKey,
     standing::Standing,
-    tenant::{SealingPolicy, TenantKeys, VersionPolicy},
+    tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
     turns::Turns,
     vault::WrappedDataKey,
 };
@@ -47,6 +47,7 @@ pub(crate) struct Terms {
     key: KeyRef,
     version: VersionPolicy,
     policy: SealingPolicy,
+    route: Route,
 }
 
 /// What was taken from a lease: one message.
@@ -68,6 +69,7 @@ impl Terms {
             key: tenant.current.clone(),
             version: tenant.version.clone(),
             policy: tenant.policy,
+            route: tenant.route,
         }
     }
 
@@ -75,6 +77,7 @@ impl Terms {
         self.key == tenant.current
             && self.version == tenant.version
             && self.policy == tenant.policy
+            && self.route == tenant.route
             && self.directory == tenant.directory
     }
 }

@@ -95,8 +95,7 @@ impl Keyring {
         let held = Arc::new(HeldKey::new(data_key, opening, &tenant.policy));
         let lease = Arc::new(Lease::new(tenant, held, kid, wrapped, Arc::clone(&standing)));
         if is_shared(tenant) && !standing.is_withdrawn() {
-            self.cache
-                .insert(Slot::of(tenant.tenant, &lease.wrapping()), lease.held());
+            self.cache.insert(Slot::of(tenant, &lease.wrapping()), lease.held());
             self.leases.insert(tenant.tenant, &lease);
         }
         Ok(lease)

@@ -40,7 +40,7 @@ impl Keyring {
         kek: &KekId,
         wrapping: &Wrapping<'_>,
     ) -> Unwrapped {
-        let slot = Slot::of(tenant.tenant, wrapping);
+        let slot = Slot::of(tenant, wrapping);
         let now = Instant::now();
         let request = Request {
             tenant,

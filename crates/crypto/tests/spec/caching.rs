@@ -8,7 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use keyferry_crypto::vault::VaultCause;
+use keyferry_crypto::{
+    tenant::{Route, TenantKeys},
+    vault::VaultCause,
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, advance},
@@ -44,6 +47,30 @@ async fn a_key_expires_by_its_age_however_busy_it_is() {
     assert_eq!(
         cause(open(&sealer, &tenant(), &sealed).await),
         Some(VaultCause::Timeout)
+    );
+}
+
+/// A request that read the tenant before its route changed may end after all was evicted for the change.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_came_one_way_opens_nothing_where_the_vault_is_reached_another_or_not_at_all() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    for (route, unwraps) in [
+        (Route::Private([10, 0, 0, 4].into()), 2),
+        (Route::Private([10, 0, 0, 5].into()), 3),
+        (Route::Private("fd00::4".parse().unwrap()), 4),
+    ] {
+        let changed = TenantKeys { route, ..tenant() };
+        open(&sealer, &changed, &sealed).await.unwrap();
+        open(&sealer, &changed, &sealed).await.unwrap();
+        assert_eq!(vault.unwraps(), unwraps, "{route:?}");
+    }
+    vault.fails(VaultCause::PrivateEndpointClosed);
+    let route = Route::Closed;
+    let closed = TenantKeys { route, ..tenant() };
+    assert_eq!(
+        cause(open(&sealer, &closed, &sealed).await),
+        Some(VaultCause::PrivateEndpointClosed)
     );
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use keyferry_crypto::{
     id::DirectoryId,
-    tenant::{TenantKeys, VersionPolicy},
+    tenant::{Route, TenantKeys, VersionPolicy},
     vault::VaultCause,
 };
 use tokio::{task::JoinSet, time::advance};
@@ -151,13 +151,15 @@ async fn one_message_to_a_data_key_gives_each_its_own_and_they_do_not_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_of_key_version_policy_or_directory_makes_a_new_lease_at_once() {
-    let changes: [fn(&mut TenantKeys); 5] = [
+async fn a_change_of_key_version_policy_directory_or_route_makes_a_new_lease_at_once() {
+    let changes: [fn(&mut TenantKeys); 7] = [
         |tenant| tenant.current = key("acme", "kek-2"),
         |tenant| tenant.version = VersionPolicy::Pinned(version(3).parse().unwrap()),
         |tenant| tenant.policy.lease_max_messages = 5,
         |tenant| tenant.policy.cache_ttl = MINUTE,
         |tenant| tenant.directory = DirectoryId(Uuid::from_u128(1234)),
+        |tenant| tenant.route = Route::Private([10, 0, 0, 4].into()),
+        |tenant| tenant.route = Route::Closed,
     ];
     for change in changes {
         let (_, sealer) = start();
