@@ -94,7 +94,8 @@ fn decided(text: &str) -> Option<Connection> {
         "Pending" => Some(Connection::Pending),
         "Approved" => Some(Connection::Approved),
         "Rejected" => Some(Connection::Rejected),
-        "Disconnected" => Some(Connection::Disconnected),
+        // The network's own reference says removed of what the vault's calls disconnected.
+        "Disconnected" | "Removed" => Some(Connection::Disconnected),
         _ => None,
     }
 }
@@ -229,6 +230,7 @@ mod tests {
             ("Pending", Connection::Pending),
             ("Rejected", Connection::Rejected),
             ("Disconnected", Connection::Disconnected),
+            ("Removed", Connection::Disconnected),
         ] {
             let status = with(&state, text.into()).unwrap();
             assert_eq!(
