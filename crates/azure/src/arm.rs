@@ -139,8 +139,23 @@ impl PrivateEndpoints {
     }
 
     /// Asks for an endpoint to a vault, showing `message` (at most 140 characters; the rest is left out) to its owner. Asking
-    /// again for the same changes nothing. It may not be made yet when this returns: ask with [`get`](Self::get).
+    /// again changes nothing, not even the message: one that is there and leads to that vault is answered as it is. It may not
+    /// be made yet when this returns: ask with [`get`](Self::get).
     pub async fn create(&self, name: &str, target: &VaultResource, message: &str) -> Result<EndpointStatus, ArmError> {
+        match self.put(name, target, message).await {
+            // A message that has changed since, by another name of ours or of the customer's, is refused like any other change.
+            Err(refused) if matches!(refused.cause, ArmCause::Rejected) => {
+                let is_it = |there: &EndpointStatus| {
+                    is_same(&there.target, target) && there.provisioning != Provisioning::Failed
+                };
+                let there = self.get(name).await.ok().flatten();
+                there.filter(is_it).ok_or(refused)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn put(&self, name: &str, target: &VaultResource, message: &str) -> Result<EndpointStatus, ArmError> {
         let request = self
             .request(Method::PUT, name)?
             .body(wanted(&self.own, name, target, message));

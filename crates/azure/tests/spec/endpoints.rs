@@ -255,6 +255,24 @@ async fn an_endpoint_leads_to_one_vault_for_good() {
     assert_eq!(ours.status().await.target, resource("acme"));
 }
 
+/// Whoever asks again after a crash may call itself, or the customer, by another name by then.
+#[tokio::test]
+async fn an_endpoint_is_the_same_whatever_its_vaults_owner_was_shown() {
+    let ours = Ours::new().await;
+    let made = ours.made().await;
+    let again = ours
+        .endpoints
+        .create(NAME, &resource("acme"), "Keyferry asks again")
+        .await;
+    assert_eq!(again.unwrap().address, made.address);
+    ours.decide(Decision::Reject);
+    let again = ours
+        .endpoints
+        .create(NAME, &resource("acme"), "Keyferry asks again")
+        .await;
+    assert_eq!(again.unwrap().connection, Connection::Rejected, "it never comes back");
+}
+
 #[tokio::test]
 async fn what_we_may_not_do_in_our_own_subscription_is_forbidden() {
     let ours = Ours::new().await;
