@@ -73,13 +73,14 @@ impl Tokens {
     }
 
     /// A token that was asked for after this was called, whatever is held and however the last request failed. Everyone who
-    /// wants one has it from then on; or the failure, as if they had asked.
+    /// wants one has it from then on; or the failure, as if they had asked. A directory that asked to be left alone for a while
+    /// is left alone.
     pub(crate) async fn fresh(&self, audience: Audience) -> Result<Arc<Held>, VaultError> {
         let slot = self.slot(audience);
         if let Some(earlier) = slot.under_way() {
             drop(earlier.await);
         }
-        slot.refetch(|| self.ask(audience, &slot)).await
+        slot.refetch(Instant::now(), || self.ask(audience, &slot)).await
     }
 
     /// Forgets a token that was rejected, unless another has taken its place already. Whether another is to be had: a vault

@@ -93,14 +93,21 @@ impl Slot {
         self.affairs().under_way()
     }
 
-    /// Joins the request that is under way, or starts the one that `ask` makes, whatever has come in before.
-    pub(super) fn refetch<F>(&self, ask: impl FnOnce() -> F) -> Flight
+    /// Joins the request that is under way, or starts the one that `ask` makes, whatever has come in before: but for the
+    /// directory's own wish to be left alone, which is the answer for as long as it lasts.
+    pub(super) fn refetch<F>(&self, now: Instant, ask: impl FnOnce() -> F) -> Flight
     where
         F: Future<Output = Result<Arc<Held>, VaultError>> + Send + 'static,
     {
         let mut affairs = self.affairs();
-        let under_way = affairs.under_way();
-        under_way.unwrap_or_else(|| affairs.start(ask()))
+        if let Some(under_way) = affairs.under_way() {
+            return under_way;
+        }
+        let wish = affairs.failed.as_ref().filter(|failed| failed.is_a_wish());
+        match wish.and_then(|wish| wish.recalled(now)) {
+            Some(wish) => ready(Err(wish)).boxed().shared(),
+            None => affairs.start(ask()),
+        }
     }
 
     /// Starts a request for the next token, unless one is under way, has just ended, or failed too short a while ago.
@@ -198,6 +205,11 @@ impl Failed {
     /// The same failure again, if it is too soon to ask.
     fn recalled(&self, now: Instant) -> Option<VaultError> {
         (now < self.ask_at).then(|| self.told(now))
+    }
+
+    /// Whether the directory asked to be left alone.
+    fn is_a_wish(&self) -> bool {
+        may_pass(self.error.cause()) && self.error.retry_after().is_some()
     }
 
     /// The failure as it is told to callers. One that passes tells when to try again: sooner brings the same answer.

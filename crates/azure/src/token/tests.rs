@@ -367,6 +367,27 @@ async fn a_fresh_token_ends_a_failure_that_is_still_remembered() {
     assert_eq!(token(&tokens).await, "token 2");
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_fresh_token_is_asked_of_a_directory_that_asked_to_be_left_alone() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    let minute = Duration::from_mins(1);
+    *script.fails_with.lock().unwrap() = Some(VaultError::new(
+        VaultCause::EntraThrottled,
+        Some(minute),
+        Evidence::default(),
+    ));
+    for _ in 0..10 {
+        let failed = tokens.fresh(audience()).await.unwrap_err();
+        assert_eq!(failed.cause(), VaultCause::EntraThrottled);
+        assert!(failed.retry_after() > Some(minute / 2), "{failed:?}");
+    }
+    assert_eq!(script.asked(), 1);
+    script.recover();
+    tokio::time::advance(minute).await;
+    tokens.fresh(audience()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_refused_fresh_token_ends_the_one_that_is_held() {
     let script = Script::open(HOUR);
