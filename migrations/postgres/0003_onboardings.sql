@@ -4,6 +4,16 @@ alter table tenants
     add column route_address text check (route_address ~ '^[0-9a-f.:]{2,45}$'),
     add check ((route = 'private') = (route_address is not null));
 
+-- Of a vault that must not be reached over the public network there is no way to another, and as a former key's vault it would be
+-- reached publicly. This binds the release before, which would change the vault and leave the route.
+create function tenants_vault_stays() returns trigger language plpgsql as $$
+begin
+    raise exception 'another vault is a matter of the tenant''s onboarding' using errcode = 'restrict_violation';
+end $$;
+create trigger tenants_vault_stays before update of vault on tenants
+    for each row when (new.vault <> old.vault and old.route <> 'public' and new.route <> 'public')
+    execute function tenants_vault_stays();
+
 -- Customers on their way to being tenants, and what is found out about them. What is asked for or guarded by a column has one;
 -- all else is in the document, which says by `format` how it is to be read.
 create table onboardings (

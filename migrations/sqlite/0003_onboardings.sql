@@ -3,6 +3,12 @@ alter table tenants add column route text not null default 'public' check (route
 alter table tenants add column route_address text check ((route = 'private') = (route_address is not null)
     and (route_address is null or length(route_address) between 2 and 45 and route_address not glob '*[^0-9a-f.:]*'));
 
+create trigger tenants_vault_stays before update of vault on tenants
+when new.vault <> old.vault and old.route <> 'public' and new.route <> 'public'
+begin
+    select raise(abort, 'another vault is a matter of the tenant''s onboarding');
+end;
+
 create table onboardings (
     tenant_id     blob primary key check (length(tenant_id) = 16),
     slug          text not null check (length(slug) between 1 and 63 and slug glob '[a-z]*'

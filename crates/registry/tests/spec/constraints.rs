@@ -212,6 +212,9 @@ async fn keeps_the_widest(url: &str) {
             Route::Private("fd00:1111:2222:3333:4444:5555:6666:7777".parse().expect("an address")),
         ][n];
         let mut kept = store.create(&widest, None).await.expect("created").tenant;
+        assert_eq!(store.find(&kept.slug).await.expect("asked").as_ref(), Some(&kept));
+        // Another vault is not to be had beside such a way.
+        kept.change_route(Route::Public);
         std::mem::swap(&mut kept.keys.current, &mut kept.keys.former[0]);
         kept.delete(clock(), std::time::Duration::from_mins(1));
         let kept = store.save(&kept).await.expect("saved");

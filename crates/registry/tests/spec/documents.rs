@@ -228,6 +228,23 @@ async fn the_release_before_works_beside_this_one(url: &str) {
         .expect("saved");
     let kept = store.find(&slug("globex")).await.expect("asked").expect("there");
     assert_eq!(kept.keys.route, globex.keys.route, "what it does not know it leaves");
+    let elsewhere = "set vault = 'elsewhere.vault.azure.net'";
+    let refused = raw
+        .execute(&format!("update tenants {elsewhere} where slug = 'globex'"))
+        .await
+        .expect_err("the one before would be reached publicly, as a former key's");
+    assert!(
+        refused.to_string().contains("a matter of the tenant's onboarding"),
+        "{refused}"
+    );
+    raw.execute(&format!("update tenants {elsewhere} where slug = 'acme'"))
+        .await
+        .expect("its way is the public network");
+    raw.execute(&format!(
+        "update tenants {elsewhere}, route = 'public' where slug = 'globex'"
+    ))
+    .await
+    .expect("as its onboarding may say");
 }
 
 impl Raw {
