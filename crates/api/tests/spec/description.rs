@@ -215,6 +215,33 @@ async fn tenants_have_the_members_that_are_described_and_no_other() {
     }
 }
 
+#[tokio::test]
+async fn onboardings_have_the_members_that_are_described_and_no_other() {
+    let world = World::new().await;
+    let description = description(&world).await;
+    let made = world.opens("globex-to-be").await;
+    let path = "/v1/admin/onboardings";
+    let described = &description["paths"][path]["post"]["responses"]["201"]["content"];
+    assert!(fits(&description, &described[JSON]["schema"], &made), "{made}");
+    // So that checks have been made, with what was found and answered.
+    let verify = world.onboarding(Method::POST, "/globex-to-be/verify");
+    Reply::to(verify).await.with(200);
+    for (of, asked) in [
+        ("/{tenant}", "/globex-to-be"),
+        ("/{tenant}/history", "/globex-to-be/history"),
+        ("/{tenant}/history", "/globex-to-be/history?limit=1"),
+        ("", ""),
+        ("", "?limit=1"),
+    ] {
+        let answer = Reply::to(world.onboarding(Method::GET, asked)).await.with(200);
+        let content = &description["paths"][format!("{path}{of}")]["get"]["responses"]["200"]["content"];
+        assert!(
+            fits(&description, &content[JSON]["schema"], &answer),
+            "{asked}: {answer}"
+        );
+    }
+}
+
 /// What a data operation's bodies are described as.
 struct Schemas<'a> {
     request: &'a Value,
