@@ -23,10 +23,6 @@ pub struct Setup {
     pub role_patience: u32,
     /// How long a missing principal is, once consent came back.
     pub consent_patience: u32,
-    /// How long the administrator may take at Entra.
-    pub consent_lifetime: u32,
-    /// How long a link is good.
-    pub link_lifetime: u32,
 }
 
 impl Default for Setup {
@@ -34,8 +30,6 @@ impl Default for Setup {
         Self {
             role_patience: 900,
             consent_patience: 3_600,
-            consent_lifetime: 3_600,
-            link_lifetime: 86_400,
         }
     }
 }
@@ -68,8 +62,6 @@ impl World {
         let Setup {
             role_patience,
             consent_patience,
-            consent_lifetime,
-            link_lifetime,
         } = setup;
         let (application, credential) = (self.application_id(), self.credential().to_owned());
         let (directory, port) = (self.platform_directory(), self.emulator.https_addr().port());
@@ -83,8 +75,6 @@ platform_name = "Example SaaS"
 recommended_key_bits = 2048
 role_patience_seconds = {role_patience}
 consent_patience_seconds = {consent_patience}
-consent_lifetime_seconds = {consent_lifetime}
-link_lifetime_seconds = {link_lifetime}
 
 [azure.private_endpoints]
 directory = "{directory}"

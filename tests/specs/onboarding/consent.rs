@@ -207,14 +207,6 @@ async fn a_state_that_is_forged_cut_or_anothers_is_refused() {
         refused(&back);
     }
     refused(&stage.back(&[("admin_consent", "True"), ("tenant", &directory)]).await);
-    let twice = [
-        ("admin_consent", "True"),
-        ("tenant", &directory),
-        ("state", &state),
-        ("state", &state),
-    ];
-    refused(&stage.back(&twice).await);
-
     // Another customer's state says nothing of this one.
     let others = value(&begin(&stage.browser, &other_link).await, "state");
     let back = stage
@@ -222,22 +214,6 @@ async fn a_state_that_is_forged_cut_or_anothers_is_refused() {
         .await;
     assert_ne!(back.status, 303, "the directory is another's");
     assert_eq!(check(&stage.shown().await, "consent").finding, "consent-missing");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_state_expires() {
-    let stage = Stage::set(Setup {
-        consent_lifetime: 1,
-        ..Setup::default()
-    })
-    .await;
-    let state = value(&stage.begin().await, "state");
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    let directory = stage.customer.directory.to_string();
-    let back = stage
-        .back(&[("admin_consent", "True"), ("tenant", &directory), ("state", &state)])
-        .await;
-    refused(&back);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,6 +297,7 @@ async fn nothing_in_a_redirect_leads_anywhere() {
     );
 }
 
+#[track_caller]
 fn refused(back: &Answer) {
     assert!((400..500).contains(&back.status), "{}: {}", back.status, back.body);
 }

@@ -40,7 +40,13 @@ impl Stage {
             data,
         };
         let pending = stage.until("private-endpoint", "endpoint-pending").await;
-        assert_eq!(pending.stage, "open");
+        let expected = if allows_public_path { "active" } else { "open" };
+        assert_eq!(
+            pending.stage,
+            expected,
+            "one that is required is waited for: {}",
+            findings(&pending)
+        );
         stage.decide(&pending, Decision::Approve);
         let proven = stage.until("private-endpoint", "endpoint-proven").await;
         assert_eq!(proven.stage, "active", "{}", findings(&proven));

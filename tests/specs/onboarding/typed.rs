@@ -76,7 +76,7 @@ async fn thirty_things_that_are_pasted_by_mistake_are_each_told_for_what_they_ar
         assert_eq!((problem.slug(), problem.errors.len()), ("invalid-fields", 1), "{typed}");
         let detail = &problem.errors.first().unwrap().detail;
         assert!(
-            told.insert(detail.clone()),
+            told.insert((*field, detail.clone())),
             "{typed}: said of another mistake too: {detail}"
         );
 

@@ -209,8 +209,9 @@ pub(super) fn words(kind: Kind) -> Words {
         ),
         Kind::ReadNotLooked => note("We look whether the key's settings can be read once it can be used."),
         Kind::Reads => note("We can read how your key is set up, so we can warn you of what is to come. {rotates}"),
-        Kind::ReadNotGranted => note(
-            "Key Vault Reader is not granted, or not yet in force. That is fine if you chose the narrower role: nothing needs it, we only cannot tell you of the key's rotation policy.",
+        Kind::ReadNotGranted => say(
+            "Key Vault Reader is not granted, or not yet in force. Nothing needs it; we only cannot tell you of the key's rotation policy.",
+            "If you follow the guide, assign Key Vault Reader on the vault too. If you chose the narrower role, nothing.",
         ),
         Kind::ReadByPolicy => {
             note("Your vault has access policies; we ask for no permission to read the key's settings there.")

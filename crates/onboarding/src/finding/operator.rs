@@ -198,9 +198,10 @@ pub(super) fn words(kind: Kind) -> Words {
         ),
         Kind::ReadNotLooked => note("Not looked at: access to the key comes first."),
         Kind::Reads => note("The rotation policy can be read: Key Vault Reader is granted. {rotates}"),
-        Kind::ReadNotGranted => {
-            note("The rotation policy cannot be read: Key Vault Reader is not granted. Nothing needs it.")
-        }
+        Kind::ReadNotGranted => say(
+            "The rotation policy cannot be read: Key Vault Reader is not granted. Nothing needs it.",
+            "Nothing, unless the customer meant to grant it.",
+        ),
         Kind::ReadByPolicy => note("An access-policy vault: getrotationpolicy is not asked for."),
         Kind::PrivilegeNotLooked => note("Not tried: access to the key comes first."),
         Kind::PrivilegeLeast => note("None of the powers that we try is granted."),

@@ -1,6 +1,6 @@
 //! A check, as the customer is told of it.
 
-use keyferry_onboarding::finding::Audience;
+use keyferry_onboarding::finding::{Audience, evidence};
 use keyferry_registry::onboarding::{CheckName, CheckStatus, Onboarding};
 use time::Duration;
 
@@ -28,7 +28,7 @@ impl CheckView {
     pub(super) fn new(pages: &Pages, onboarding: &Onboarding, name: CheckName) -> Self {
         let told = pages.onboardings.told(onboarding, name, Audience::Customer);
         let made = onboarding.checks.get(&name);
-        let evidence = made.and_then(|made| made.observed.evidence.as_ref());
+        let evidence = evidence(onboarding, name, Audience::Customer);
         Self {
             id: name.slug(),
             title: told.title,
