@@ -16,7 +16,7 @@ WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 # The least that a page must fit: a phone of the smallest kind, or a window at four times the size.
 NARROWEST = 320
 # What a person waits at most. A slow machine may need it; a quick one never does.
-PATIENCE_MS = int(__import__("os").environ.get("P", 120_000))
+PATIENCE_MS = 120_000
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
     console.error(`the policy refused ${event.blockedURI}: ${event.violatedDirective}`));
@@ -92,38 +92,30 @@ class Visit:
         label = f"{self.name}-{next(self.states):02}-{re.sub('[^a-z0-9]+', '-', what.lower())}"
         if media:
             page.emulate_media(**media)
-        for width, size in WIDTHS.items():
-            page.set_viewport_size(dict(zip(("width", "height"), size)))
-            picture = self.case["artifacts"] / f"{label}-{width}.png"
-            page.screenshot(path=picture, full_page=True)
-            self._judge_width(f"{what}, {width}", picture)
-            self._judge_barriers(f"{what}, {width}", picture)
+        pictures = {}
+        for width in WIDTHS:
+            set_width(page, width)
+            pictures[width] = self.case["artifacts"] / f"{label}-{width}.png"
+            page.screenshot(path=pictures[width], full_page=True)
+            self._judge_width(f"{what}, {width}", pictures[width])
         page.set_viewport_size({"width": NARROWEST, "height": 640})
-        self._judge_width(f"{what}, at {NARROWEST} pixels", picture)
+        self._judge_width(f"{what}, at {NARROWEST} pixels", pictures["phone"])
+        with self._scriptable(media) as document:
+            document.evaluate(f"{AXE};0")
+            for width, picture in pictures.items():
+                set_width(document, width)
+                judge_barriers(document, f"{what}, {width}", picture)
         if media:
             page.emulate_media(**{feature: "null" for feature in media})
-        page.set_viewport_size(dict(zip(("width", "height"), WIDTHS["desktop"])))
-        assert not self.troubles, told(what, self.troubles, picture)
+        set_width(page, "desktop")
+        assert not self.troubles, told(what, self.troubles, pictures["desktop"])
 
     def _judge_width(self, what, picture):
         wide = self.page.evaluate(TOO_WIDE)
         assert not wide, told(f"{what}: wider than its window", wide, picture)
 
-    def _judge_barriers(self, what, picture):
-        """By axe, which is evaluated as from the developer's tools, so that the page's policy stays in force."""
-        with self._scriptable() as page:
-            page.evaluate(f"{AXE};0")
-            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        barriers = [
-            f"{violation['id']} ({violation['impact']}): {violation['help']}: {node['html']} {node['failureSummary']}"
-            for violation in found["violations"]
-            for node in violation["nodes"]
-            if (node["impact"] or violation["impact"]) in BARRIERS
-        ]
-        assert not barriers, told(what, barriers, picture)
-
     @contextlib.contextmanager
-    def _scriptable(self):
+    def _scriptable(self, media):
         """The page; or the same document for one whose browser has no scripts, where axe could not run: with what it says in
         place of scripts shown, and no script of its own."""
         if self.javascript:
@@ -131,10 +123,11 @@ class Visit:
             return
         html = re.sub(r"<script\b.*?</script>", "", self.page.content(), flags=re.S)
         html = re.sub(r"<(/?)noscript>", r"<\1div>", html)
-        context = self.browser.new_context(viewport=self.page.viewport_size)
+        context = self.browser.new_context()
         context.set_default_timeout(PATIENCE_MS)
         try:
             page = context.new_page()
+            page.emulate_media(**media)
             headers = {"content-type": "text/html; charset=utf-8"}
             page.route(self.page.url, lambda route: route.fulfill(body=html, headers=headers))
             page.goto(self.page.url)
@@ -145,6 +138,22 @@ class Visit:
     def close(self):
         self.context.close()
         assert not self.troubles, told(self.name, self.troubles, "its last picture")
+
+
+def set_width(page, width):
+    page.set_viewport_size(dict(zip(("width", "height"), WIDTHS[width])))
+
+
+def judge_barriers(page, what, picture):
+    """By axe, which was evaluated as from the developer's tools, so that the page's policy stays in force."""
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    barriers = [
+        f"{violation['id']} ({violation['impact']}): {violation['help']}: {node['html']} {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+        if (node["impact"] or violation["impact"]) in BARRIERS
+    ]
+    assert not barriers, told(what, barriers, picture)
 
 
 def told(what, troubles, picture):
