@@ -41,6 +41,7 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     look_again(case, "globex")
     expect(guide.page.get_by_text("waiting for your approval")).to_be_visible()
     guide.is_at(ACCESS, WAITING)
+    guide.is_at(COMPLETE, TO_DO)
     visit.state("private endpoint to approve")
     what_is_shown_can_be_copied(guide)
 
@@ -68,10 +69,19 @@ def test_a_person_is_led_from_the_link_to_an_active_key_and_sees_it_happen(windo
     for step in (AUTHORIZE, VAULT_AND_KEY, ACCESS, COMPLETE):
         guide.is_at(step, DONE)
     expect(guide.page).to_have_title(re.compile("^Active"))
+    expect(guide.page.locator("#how-access")).not_to_have_attribute("open", "")
     visit.state("active")
     visit.state("active, dark", color_scheme="dark")
     visit.state("active, printed", media="print")
-    visit.state("active, without motion", reduced_motion="reduce")
+    nothing_moves_for_who_wants_it_so(guide.page)
+
+
+def nothing_moves_for_who_wants_it_so(page):
+    scrolling = "getComputedStyle(document.documentElement).scrollBehavior"
+    assert page.evaluate(scrolling) == "smooth"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(scrolling) == "auto"
+    assert page.evaluate("document.getAnimations().length") == 0
 
 
 def by_keyboard(page):

@@ -77,17 +77,20 @@
     timers.set(input, setTimeout(() => parse(form, input), 400));
   };
 
-  // What somebody is doing is kept when the page changes under them.
+  // What somebody is doing is kept when the page changes under them. A step that is done now folds, unless it is being filled in.
 
+  const isPlain = (details) => details.matches(".how:not(.folded)") && !details.contains(document.activeElement);
   const doing = () => ({
     focus: document.activeElement?.id,
     selection: document.activeElement?.selectionStart ?? null,
-    open: [...document.querySelectorAll("details[open]")].map((details) => details.id),
+    open: [...document.querySelectorAll("details[open]")].filter((details) => !isPlain(details)).map((details) => details.id),
+    shut: [...document.querySelectorAll(".how:not([open])")].map((details) => details.id),
     entered: [...document.querySelectorAll("input")].filter((input) => input.value !== input.defaultValue).map((input) => [input.id, input.value]),
     scroll: [window.scrollX, window.scrollY],
   });
   const resume = (before) => {
     for (const id of before.open) document.getElementById(id)?.setAttribute("open", "");
+    for (const id of before.shut) document.getElementById(id)?.removeAttribute("open");
     for (const [id, value] of before.entered) {
       const input = document.getElementById(id);
       if (!input) continue;

@@ -46,8 +46,9 @@ impl CheckView {
         }
     }
 
-    /// Whether it waits for the customer to begin.
+    /// Whether it is the customer's move.
     pub(super) fn asks(&self) -> bool {
-        self.status == CheckStatus::Pending.slug() && self.next.is_some()
+        let is_over = [CheckStatus::Passed, CheckStatus::NotApplicable].map(CheckStatus::slug);
+        self.next.is_some() && !is_over.contains(&self.status)
     }
 }
