@@ -30,6 +30,8 @@ def case():
     case = json.loads(os.environ["KEYFERRY_CASE"])
     case["artifacts"] = pathlib.Path(case["artifacts"])
     case["artifacts"].mkdir(parents=True, exist_ok=True)
+    for picture in case["artifacts"].glob("*.png"):
+        picture.unlink()
     return case
 
 
