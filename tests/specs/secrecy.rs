@@ -1,5 +1,6 @@
 //! Nobody's secrets: everything that a run at the most verbose level emits and keeps is searched for what it was given.
 
+mod onboarding;
 mod search;
 
 use base64_simd::URL_SAFE_NO_PAD;

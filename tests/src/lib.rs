@@ -22,7 +22,7 @@ pub use self::{
     credential::Credential,
     cut::Cut,
     database::Database,
-    onboarding::{Browser, PUBLIC_URL, Setup, check, findings, has_all},
+    onboarding::{Browser, PUBLIC_URL, SIGNING_KEY, Setup, check, findings, has_all},
     process::{Keyferry, command, ended, output_of, signal as process_signal},
     world::{Customer, KEY, LOCATION, SECRET, World, data_key_of, wrapped_data_key_of},
 };

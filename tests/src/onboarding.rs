@@ -13,6 +13,9 @@ use crate::{Answer, Customer, KEY, Keyferry, World};
 /// Where customers reach the service, as far as it knows.
 pub const PUBLIC_URL: &str = "https://keys.example.test";
 
+/// What signs links and states.
+pub const SIGNING_KEY: &[u8; 48] = b"the-planted-signing-key-of-links-and-of-states-!";
+
 const SUBSCRIPTION: Uuid = Uuid::from_u128(0x0a5e);
 const GROUP: &str = "private-endpoints";
 
@@ -58,7 +61,7 @@ impl World {
             principal,
             holds: true,
         });
-        let signing_key = self.file("signing-key", &[0x5a; 48]);
+        let signing_key = self.file("signing-key", SIGNING_KEY);
         let Setup {
             role_patience,
             consent_patience,
@@ -213,7 +216,6 @@ impl Browser {
     }
 
     /// A form that no page vouches for.
-    #[must_use]
     pub fn form(&self, address: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         self.http.post(self.at(address)).form(fields)
     }

@@ -100,25 +100,6 @@ impl World {
         world
     }
 
-    /// The same, with customers that are onboarded: what is configured for it is added to `extra`.
-    #[must_use]
-    pub fn onboarding(mut self) -> Self {
-        let key = self.dir.path().join("link-key");
-        std::fs::write(&key, [7; 32]).unwrap();
-        write!(
-            self.extra,
-            r#"
-[onboarding]
-public_url = "http://127.0.0.1:1"
-signing_key_file = "{key}"
-platform_name = "Example SaaS"
-"#,
-            key = key.display(),
-        )
-        .unwrap();
-        self
-    }
-
     fn platform(&self, keyferry: Application) {
         self.order(Order::CreateDirectory { directory: PLATFORM });
         self.order(Order::RegisterApplication {

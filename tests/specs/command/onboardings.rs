@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use keyferry_tests::{Customer, Database, KEY, Keyferry, World, command, ended, process_signal, repository};
+use keyferry_tests::{Customer, Database, KEY, Keyferry, Setup, World, command, ended, process_signal, repository};
 use serde_json::Value;
 
 /// An operator's command line, beside a Keyferry that onboards customers.
@@ -18,7 +18,8 @@ struct Operator {
 
 impl Operator {
     async fn new() -> Self {
-        let world = World::new(Database::sqlite()).await.onboarding();
+        let mut world = World::new(Database::sqlite()).await;
+        world.offer_onboarding(Setup::default());
         let keyferry = world.start().await;
         let access = world.operator_access(&keyferry);
         Self {
@@ -82,7 +83,7 @@ async fn a_customer_is_led_from_a_link_to_an_active_tenant() {
     let opened = operator.json(&["tenant", "register", "acme", "--display-name", "Acme Corporation"]);
     assert_eq!(opened["stage"], "open");
     let link = opened["link_url"].as_str().unwrap();
-    assert!(link.starts_with("http://127.0.0.1:1/onboarding/"), "{link}");
+    assert!(link.starts_with("https://keys.example.test/onboarding/"), "{link}");
     let shown = operator.json(&["onboarding", "show", "acme"]);
     assert!(shown.get("link_url").is_none(), "a link is shown once");
 

@@ -19,7 +19,10 @@ async fn a_customer_is_a_tenant_once_all_is_verified_and_not_before() {
         let data = world.data(&keyferry, "acme");
         let (plaintext, context) = (Secret::from(b"payroll".to_vec()), Context::new());
         let early = data.encrypt(&plaintext, &context).await.unwrap_err();
-        assert_eq!(early.problem().map(|problem| problem.slug()), Some("tenant-onboarding"));
+        assert_eq!(
+            early.problem().map(keyferry_client::Problem::slug),
+            Some("tenant-onboarding")
+        );
 
         let browser = Browser::new(&keyferry);
         let link = opened.link_url.expose().to_owned();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// A wrong turn: what it is called, what the customer does or leaves undone, and which check finds what.
 struct Turn {
     slug: &'static str,
-    takes: fn(&World, &mut Customer, &mut NewOnboarding),
+    takes: fn(&World, &Customer, &mut NewOnboarding),
     check: &'static str,
     finding: &'static str,
 }
@@ -18,7 +18,7 @@ struct Turn {
 const fn turn(
     slug: &'static str,
     (check, finding): (&'static str, &'static str),
-    takes: fn(&World, &mut Customer, &mut NewOnboarding),
+    takes: fn(&World, &Customer, &mut NewOnboarding),
 ) -> Turn {
     Turn {
         slug,
@@ -143,8 +143,7 @@ const TURNS: &[Turn] = &[
         world.order(valid(customer, None, Some(1_000_000_000)));
     }),
     turn("key-ends-soon", ("key", "key-expires-soon"), |world, customer, _| {
-        let soon = time::OffsetDateTime::now_utc().unix_timestamp() + 7 * 86_400;
-        world.order(valid(customer, None, Some(soon)));
+        world.order(valid(customer, None, Some(in_a_week())));
     }),
     turn("no-role", ("wrap", "no-access-yet"), |world, customer, _| {
         world.order(customer.assignment(false));
@@ -312,9 +311,9 @@ async fn trouble_of_our_own_is_told_to_operators_in_full_and_to_customers_as_our
 }
 
 async fn taken(world: &World, keyferry: &Keyferry, turn: &Turn) -> Onboarding {
-    let mut customer = world.customer(turn.slug);
+    let customer = world.customer(turn.slug);
     let mut new = customer.onboarding();
-    (turn.takes)(world, &mut customer, &mut new);
+    (turn.takes)(world, &customer, &mut new);
     let onboardings = world.onboardings(keyferry);
     let opened = onboardings.open(&new, None).await;
     opened.unwrap_or_else(|error| panic!("{}: {error}", turn.slug));
@@ -324,6 +323,12 @@ async fn taken(world: &World, keyferry: &Keyferry, turn: &Turn) -> Onboarding {
         shown = onboardings.verify(turn.slug).await.unwrap();
     }
     shown
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the service under test goes by the clock")]
+fn in_a_week() -> i64 {
+    (time::OffsetDateTime::now_utc() + time::Duration::WEEK).unix_timestamp()
 }
 
 fn with_endpoint(customer: &Customer, new: &mut NewOnboarding) {
