@@ -36,6 +36,9 @@ create table onboardings (
 create unique index onboardings_slug on onboardings (slug) where stage <> 'closed';
 create index onboardings_slug_order on onboardings (slug collate "C") where stage <> 'closed';
 create index onboardings_due on onboardings (due_at) where stage <> 'closed';
+-- Whose else a directory is: asked for each that a customer tells.
+create index onboardings_directory on onboardings ((document #>> '{answers,directory}')) where stage <> 'closed';
+create index tenants_directory on tenants (directory_id) where status <> 'purged';
 
 -- What happened to an onboarding. It is only added to.
 create table onboarding_events (

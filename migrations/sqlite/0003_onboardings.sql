@@ -25,6 +25,8 @@ create table onboardings (
 
 create unique index onboardings_slug on onboardings (slug) where stage <> 'closed';
 create index onboardings_due on onboardings (due_at) where stage <> 'closed';
+create index onboardings_directory on onboardings (document ->> '$.answers.directory') where stage <> 'closed';
+create index tenants_directory on tenants (directory_id) where status <> 'purged';
 
 create table onboarding_events (
     tenant_id blob not null references onboardings (tenant_id),

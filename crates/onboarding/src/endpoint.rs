@@ -27,7 +27,8 @@ pub(crate) fn offered<'a>(parts: &'a Parts, subject: &Subject) -> Option<&'a Pri
         .filter(|endpoints| endpoints.cloud() == subject.cloud)
 }
 
-/// The endpoint that shall be, before anybody is asked: one to begin with, the one that is, or that one on its way out.
+/// The endpoint that shall be, before anybody is asked: one to begin with, the one that is, or that one on its way out. Where none
+/// are offered, the one that is stays as it is: a replica that is configured otherwise takes no customer's endpoint away.
 pub(crate) fn planned(
     onboarding: &Onboarding,
     subject: &Subject,
@@ -38,6 +39,7 @@ pub(crate) fn planned(
     match (&onboarding.endpoint, target) {
         (None, Some(target)) if may_begin(onboarding) => Some(requested(onboarding.tenant, 1, target, now)),
         (None, _) => None,
+        (Some(endpoint), _) if !is_offered => Some(endpoint.clone()),
         (Some(endpoint), target) if endpoint.state == EndpointState::Leaving || target == Some(&endpoint.target) => {
             Some(endpoint.clone())
         }
@@ -106,6 +108,8 @@ pub(crate) fn after(endpoint: &Endpoint, status: Option<&EndpointStatus>, now: O
         Some(status) => match (status.provisioning, status.connection) {
             (_, Connection::Rejected) => EndpointState::Rejected,
             (_, Connection::Disconnected) => EndpointState::Disconnected,
+            // What was approved and is there goes on being used until it is gone: a change of ours that failed closes no way.
+            (_, Connection::Approved) if endpoint.state == EndpointState::Approved => EndpointState::Approved,
             (Provisioning::Failed | Provisioning::Deleting, _) => EndpointState::Failed,
             (_, Connection::Approved) => EndpointState::Approved,
             (Provisioning::Updating, Connection::Pending) => EndpointState::Requested,
@@ -114,11 +118,12 @@ pub(crate) fn after(endpoint: &Endpoint, status: Option<&EndpointStatus>, now: O
     };
     if let Some(status) = status {
         after.description = status.description.as_deref().map(shown);
-        // At another address nothing is proven yet.
-        if status.address != after.address {
+        // An answer that leaves the address out takes none away. At another address nothing is proven yet.
+        let is_kept = status.address.is_none() && after.state == EndpointState::Approved;
+        if !is_kept && status.address != after.address {
             after.is_proven = false;
+            after.address = status.address;
         }
-        after.address = status.address;
     }
     if after.state != endpoint.state {
         after.since = now;
@@ -217,6 +222,32 @@ mod tests {
         };
         assert!(told("10.0.0.4").is_proven);
         assert!(!told("10.0.0.5").is_proven);
+    }
+
+    #[test]
+    fn one_odd_answer_takes_nothing_from_an_endpoint_in_use() {
+        let in_use = Endpoint {
+            state: EndpointState::Approved,
+            address: "10.0.0.4".parse().ok(),
+            is_proven: true,
+            ..requested(ACME, 1, &target(), NOW)
+        };
+        for (provisioning, address) in [
+            (Provisioning::Succeeded, ""),
+            (Provisioning::Updating, ""),
+            (Provisioning::Failed, "10.0.0.4"),
+            (Provisioning::Deleting, "10.0.0.4"),
+        ] {
+            let status = EndpointStatus {
+                description: None,
+                ..status(provisioning, Connection::Approved, address)
+            };
+            assert_eq!(
+                after(&in_use, Some(&status), NOW),
+                in_use,
+                "{provisioning:?} {address:?}"
+            );
+        }
     }
 
     #[test]

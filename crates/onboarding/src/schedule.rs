@@ -105,8 +105,10 @@ mod tests {
             endpoint_policy: EndpointPolicy::Off,
             allows_public_path: false,
             answers: Answers::default(),
+            confirmed_directory: None,
             canary: None,
             endpoint: None,
+            was_private: false,
             checks: BTreeMap::new(),
             link: Link {
                 serial: 1,

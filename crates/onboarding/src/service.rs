@@ -105,6 +105,8 @@ pub struct Change {
     pub endpoint_policy: Option<EndpointPolicy>,
     /// Whether the public network may be used while the endpoint cannot.
     pub allows_public_path: Option<bool>,
+    /// Whether the directory that is answered is this customer's, though it is another tenant's too.
+    pub confirms_directory: bool,
     /// Answers, in the customer's place.
     pub typed: Typed,
 }

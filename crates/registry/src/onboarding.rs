@@ -14,7 +14,7 @@ mod store;
 use std::collections::BTreeMap;
 
 use keyferry_crypto::{
-    id::{Cloud, KekId, TenantId},
+    id::{Cloud, DirectoryId, KekId, TenantId},
     tenant::SealingPolicy,
 };
 use time::OffsetDateTime;
@@ -46,10 +46,15 @@ pub struct Onboarding {
     pub allows_public_path: bool,
     /// What the customer told us, or the operator for it.
     pub answers: Answers,
+    /// The directory that an operator vouches for as this customer's: the one that it answered itself, or confirmed. Whoever holds
+    /// a link may type any.
+    pub confirmed_directory: Option<DirectoryId>,
     /// What was wrapped under the customer's key to prove that it unwraps.
     pub canary: Option<Canary>,
     /// The private endpoint, once it was decided to make one: kept before it is asked for, so that a crash leaves none behind.
     pub endpoint: Option<Endpoint>,
+    /// Whether a private endpoint was in use once. From then on the public network is a way only where that is allowed.
+    pub was_private: bool,
     /// What was found out. A check that is not here was never made.
     pub checks: BTreeMap<CheckName, Check>,
     /// Which link to the customer's page is good.

@@ -1,6 +1,7 @@
 //! Has a private endpoint made anew.
 
 use axum::{extract::State, response::Response};
+use keyferry_registry::onboarding::Actor;
 
 use super::{
     back,
@@ -15,6 +16,6 @@ pub(super) async fn retry(State(app): State<App>, _: SameOrigin, holder: Holder)
     let pages = pages(&app)?;
     let tenant = holder.onboarding.tenant;
     pages.rates.change(tenant)?;
-    pages.onboardings.retry_endpoint(tenant).await?;
+    pages.onboardings.retry_endpoint(tenant, Actor::Customer).await?;
     Ok(back(&holder.token, "complete"))
 }

@@ -85,6 +85,8 @@ struct StepView {
 struct EndpointView {
     is_wanted: bool,
     is_required: bool,
+    /// Whether the vault's resource id may be told. The way of a tenant in use hangs on the one that was.
+    asks_resource: bool,
     /// Its resource id, once it has been asked for.
     resource_id: Option<String>,
     state: Option<EndpointState>,
@@ -219,6 +221,7 @@ impl EndpointView {
         Self {
             is_wanted: onboarding.endpoint_policy != EndpointPolicy::Off,
             is_required: onboarding.endpoint_policy == EndpointPolicy::Required,
+            asks_resource: onboarding.stage == Stage::Open || onboarding.answers.resource.is_none(),
             resource_id: ours.map(ToString::to_string),
             state,
             description: onboarding

@@ -23,6 +23,9 @@ pub(crate) struct Change {
     /// Let the public network be used while the private endpoint cannot, or not
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     allow_public_path: Option<bool>,
+    /// Vouch for the directory that the customer answered, though it is another tenant's or onboarding's too
+    #[arg(long)]
+    confirm_directory: bool,
     #[command(flatten)]
     answers: AnswerOptions,
     #[command(flatten)]
@@ -37,6 +40,7 @@ impl Change {
             policy: self.policy.over(read.policy),
             endpoint_policy: self.private_endpoint.map(|policy| policy.slug().to_owned()),
             allows_public_path: self.allow_public_path,
+            confirm_directory: self.confirm_directory,
             answers: self.answers.typed(),
         };
         Ok(onboardings.change(&read, &change).await?)

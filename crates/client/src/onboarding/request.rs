@@ -60,6 +60,9 @@ pub struct OnboardingChange {
     /// Whether the public network may be used while the private endpoint cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allows_public_path: Option<bool>,
+    /// Whether the directory that the customer answered is its own, though it is another tenant's or onboarding's too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub confirm_directory: bool,
     /// Answers, in the customer's place.
     #[serde(skip_serializing_if = "Typed::is_empty")]
     pub answers: Typed,

@@ -87,6 +87,12 @@ async fn removed(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &E
             endpoint: Some(endpoint.clone()),
         });
     }
+    if may_still_come(looking, endpoint) {
+        return Ok(Followed {
+            observed: named(Kind::EndpointRemoving, endpoint).with(UNSEEN, true),
+            endpoint: Some(endpoint.clone()),
+        });
+    }
     let next = generation(onboarding.tenant, &endpoint.name).saturating_add(1);
     let target = wanted(onboarding, looking.subject, true);
     let endpoint = target.map(|target| requested(onboarding.tenant, next, target, looking.now));
@@ -95,6 +101,17 @@ async fn removed(looking: &Looking<'_>, offered: &PrivateEndpoints, endpoint: &E
         None => without(looking, true).observed(),
     };
     Ok(Followed { observed, endpoint })
+}
+
+/// Whether an endpoint that is not there may yet come: somebody may have asked for it just before it was to be removed, and whoever
+/// takes it for gone then leaves it behind. One that was seen, and is not there any more, is gone.
+fn may_still_come(looking: &Looking<'_>, endpoint: &Endpoint) -> bool {
+    let before = looking.onboarding.checks.get(&CheckName::PrivateEndpoint);
+    let was_seen = before.is_some_and(|check| {
+        let finding = &check.observed.finding;
+        finding.slug != Kind::EndpointRequested.slug() && !finding.values.contains_key(UNSEEN)
+    });
+    !was_seen && looking.now < endpoint.since + SETTLED
 }
 
 /// Asks how an endpoint stands; asks for it first if it was not made yet.
@@ -209,4 +226,7 @@ fn message(platform: &str, customer: &str) -> String {
 }
 
 const RETRY_AT: &str = "retry_at";
+const UNSEEN: &str = "unseen";
+/// How long a request for an endpoint may be under way: longer than any call to the resource manager lasts as it comes.
+const SETTLED: std::time::Duration = std::time::Duration::from_mins(1);
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_hours(1);

@@ -32,6 +32,7 @@ pub(super) fn steps(kind: Kind, access: Access) -> &'static [Step] {
         | Kind::KeyVaultUnknownThere
         | Kind::EntraThrottled
         | Kind::EntraUnavailable
+        | Kind::DirectoryHeld
         | Kind::VaultReachable
         | Kind::VaultNameUnknown
         | Kind::VaultUnreachable

@@ -22,6 +22,10 @@ pub(super) fn words(kind: Kind) -> Words {
             "That directory is in another cloud: {cloud}.",
             "Check the Tenant ID. If your vault really is in {cloud}, tell us, since your onboarding was opened for another cloud.",
         ),
+        Kind::DirectoryHeld => say(
+            "Before we look further, we make sure with whoever sent you this link that this directory is yours.",
+            "Nothing, if the Tenant ID is right. If it is not, correct it.",
+        ),
         Kind::ConsentNotLooked => note("We look for our application once we know your directory."),
         Kind::ConsentGiven => {
             note("Our application is authorized in your directory. Its object ID there is {object_id}.")

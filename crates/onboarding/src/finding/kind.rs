@@ -20,6 +20,8 @@ pub enum Kind {
     DirectoryUnknown,
     /// It is in another cloud (`cloud`).
     DirectoryInOtherCloud,
+    /// It is another tenant's or onboarding's too, and no operator has confirmed it.
+    DirectoryHeld,
 
     // Consent
     /// Something before it is missing.
@@ -267,6 +269,7 @@ impl Kind {
             Self::ConsentSpreading
             | Self::EntraThrottled
             | Self::EntraUnavailable
+            | Self::DirectoryHeld
             | Self::VaultAwaitsEndpoint
             | Self::VaultThrottled
             | Self::VaultFailing

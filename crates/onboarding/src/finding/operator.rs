@@ -22,6 +22,10 @@ pub(super) fn words(kind: Kind) -> Words {
             "The directory is in another cloud: {cloud}.",
             "Have the customer check its Tenant ID, or close this onboarding and open one for that cloud.",
         ),
+        Kind::DirectoryHeld => say(
+            "That directory is another tenant's or onboarding's too, and whoever holds the link may type any. Nothing behind it is looked at.",
+            "If it is this customer's, confirm it: keyferry onboarding change {slug} --confirm-directory",
+        ),
         Kind::ConsentNotLooked => note("Not looked at: the directory comes first."),
         Kind::ConsentGiven => note("A token was issued. Our principal there is {object_id}."),
         Kind::ConsentMissing => say(

@@ -7,7 +7,8 @@ use keyferry_registry::onboarding::{Finding, Onboarding};
 
 /// All that a text may have a gap for.
 #[cfg(test)]
-pub(super) const NAMES: [&str; 24] = [
+pub(super) const NAMES: [&str; 25] = [
+    "slug",
     "vault",
     "key",
     "version",
@@ -43,6 +44,7 @@ pub(super) fn of(onboarding: &Onboarding, finding: &Finding) -> BTreeMap<String,
         }
     };
     let answers = &onboarding.answers;
+    known("slug", Some(onboarding.slug.to_string()));
     known("vault", answers.vault.as_ref().map(ToString::to_string));
     known("key", answers.key.as_ref().map(ToString::to_string));
     let sentences = [

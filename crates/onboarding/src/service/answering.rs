@@ -17,7 +17,8 @@ impl Onboardings {
     }
 
     /// What happened to the answers, by field; what was typed is not told. Of an active onboarding the tenant's own key counts,
-    /// so nothing but the resource is answered there any more.
+    /// so nothing but the resource is answered there any more; and on the page not even that is changed, for the private way to
+    /// the vault hangs on it.
     pub(super) fn answered(
         &self,
         onboarding: &mut Onboarding,
@@ -37,12 +38,20 @@ impl Onboardings {
             ("resource", before.resource != after.resource),
         ];
         let fields: Vec<_> = parts.iter().filter(|part| part.1).map(|part| part.0).collect();
+        let (told, confirmed) = (after.directory, onboarding.confirmed_directory);
+        match actor {
+            // An operator's answer is a word for it.
+            Actor::Operator if typed.directory.is_some() => onboarding.confirmed_directory = told,
+            _ if confirmed != told => onboarding.confirmed_directory = None,
+            Actor::Operator | Actor::Customer | Actor::Keyferry => {}
+        }
         if fields.is_empty() {
             return Ok(Vec::new());
         }
         match onboarding.stage {
             Stage::Open => {}
-            Stage::Active { .. } if fields == ["resource"] => {}
+            Stage::Active { .. }
+                if fields == ["resource"] && (actor == Actor::Operator || before.resource.is_none()) => {}
             Stage::Active { .. } => return Err(OnboardingError::Stage("active")),
             Stage::Closing { .. } => return Err(OnboardingError::Stage("closing")),
             Stage::Closed { .. } => return Err(OnboardingError::Stage("closed")),

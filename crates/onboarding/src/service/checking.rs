@@ -112,6 +112,10 @@ impl Onboardings {
         let followed = private_endpoint::follow(&self.looking(&before, &subject, is_demanded)).await;
         seen.checks.insert(CheckName::PrivateEndpoint, followed.observed);
         onboarding.endpoint = followed.endpoint;
+        onboarding.was_private |= onboarding
+            .endpoint
+            .as_ref()
+            .is_some_and(|endpoint| endpoint.usable().is_some());
         self.reroute(&onboarding, &mut tenant).await?;
         if is_full {
             let looking = self.looking(&before, &subject, is_demanded);

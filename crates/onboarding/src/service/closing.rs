@@ -10,8 +10,8 @@ use super::{OnboardingError, Onboardings, Which};
 use crate::endpoint::leaving;
 
 impl Onboardings {
-    /// Lets a rejected, disconnected or failed private endpoint be made anew.
-    pub async fn retry_endpoint(&self, tenant: TenantId) -> Result<Onboarding, OnboardingError> {
+    /// Lets a rejected, disconnected or failed private endpoint be made anew, at that one's wish.
+    pub async fn retry_endpoint(&self, tenant: TenantId, actor: Actor) -> Result<Onboarding, OnboardingError> {
         self.edit(Which::Of(tenant), None, |onboarding| {
             match onboarding.stage {
                 Stage::Open | Stage::Active { .. } => {}
@@ -30,11 +30,7 @@ impl Onboardings {
             let name = endpoint.name.clone();
             onboarding.endpoint = Some(leaving(endpoint, self.now()));
             self.make_due(onboarding);
-            Ok(vec![self.event(
-                Actor::Customer,
-                "endpoint-retried",
-                &[("endpoint", &name)],
-            )])
+            Ok(vec![self.event(actor, "endpoint-retried", &[("endpoint", &name)])])
         })
         .await
     }

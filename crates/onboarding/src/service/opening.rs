@@ -32,8 +32,10 @@ impl Onboardings {
             endpoint_policy: new.endpoint_policy,
             allows_public_path: new.allows_public_path,
             answers: Answers::default(),
+            confirmed_directory: None,
             canary: None,
             endpoint: None,
+            was_private: false,
             checks: BTreeMap::new(),
             link: Link {
                 serial: 1,
@@ -48,6 +50,7 @@ impl Onboardings {
         };
         self.check_endpoints(&onboarding)?;
         answering::take(&mut onboarding, client_id, &new.typed)?;
+        onboarding.confirmed_directory = onboarding.answers.directory;
         let opened = self.event(Actor::Operator, "opened", &[("slug", onboarding.slug.as_str())]);
         let opened = self.parts.store.open(&onboarding, &opened, idempotency).await?;
         self.due.notify_one();
@@ -83,12 +86,19 @@ impl Onboardings {
         if let Some(allows) = change.allows_public_path {
             onboarding.allows_public_path = allows;
         }
+        if change.confirms_directory {
+            onboarding.confirmed_directory = onboarding.answers.directory;
+        }
         if before.endpoint_policy != onboarding.endpoint_policy {
             self.check_endpoints(onboarding)?;
         }
         let parts = [
             ("display-name", before.display_name != onboarding.display_name),
             ("policy", before.policy != onboarding.policy),
+            (
+                "directory-confirmed",
+                before.confirmed_directory != onboarding.confirmed_directory,
+            ),
             ("endpoint-policy", before.endpoint_policy != onboarding.endpoint_policy),
             (
                 "public-path",

@@ -6,7 +6,7 @@ use keyferry_onboarding::{
     Change,
     finding::{Audience, Kind},
 };
-use keyferry_registry::onboarding::{CheckName, EndpointPolicy, EndpointState, Onboarding, Stage};
+use keyferry_registry::onboarding::{Actor, CheckName, EndpointPolicy, EndpointState, Onboarding, Stage};
 
 use crate::world::{VAULT, World, found};
 
@@ -76,7 +76,11 @@ async fn a_rejected_one_is_told_and_made_anew_under_another_name_when_asked() {
         .onboardings
         .told(&rejected, CheckName::PrivateEndpoint, Audience::Customer);
     assert!(told.text.contains("not by us"), "{told:?}");
-    world.onboardings.retry_endpoint(first.tenant).await.unwrap();
+    world
+        .onboardings
+        .retry_endpoint(first.tenant, Actor::Operator)
+        .await
+        .unwrap();
     let again = world
         .verify_until(first.tenant, |onboarding| {
             found(onboarding, CheckName::PrivateEndpoint) == Kind::EndpointPending

@@ -5,6 +5,7 @@
 mod answers;
 mod consent;
 mod customer;
+mod directories;
 mod endpoints;
 mod golden;
 mod guide;

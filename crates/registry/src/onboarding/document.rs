@@ -10,7 +10,7 @@ mod endpoint;
 use std::{collections::BTreeMap, time::Duration};
 
 use keyferry_crypto::{
-    id::{Cloud, KekId, KeyRef, KeyVersion},
+    id::{Cloud, DirectoryId, KekId, KeyRef, KeyVersion},
     tenant::SealingPolicy,
 };
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,10 @@ pub(super) struct Document {
     pub(super) endpoint_policy: String,
     pub(super) allows_public_path: bool,
     pub(super) answers: AnswersDocument,
+    pub(super) confirmed_directory: Option<DirectoryId>,
     pub(super) canary: Option<CanaryDocument>,
     pub(super) endpoint: Option<EndpointDocument>,
+    pub(super) was_private: bool,
     pub(super) checks: BTreeMap<String, CheckDocument>,
     pub(super) link: LinkDocument,
     pub(super) consent: Option<ConsentDocument>,
@@ -102,8 +104,10 @@ impl From<&Onboarding> for Document {
             endpoint_policy: onboarding.endpoint_policy.slug().to_owned(),
             allows_public_path: onboarding.allows_public_path,
             answers: AnswersDocument::from(&onboarding.answers),
+            confirmed_directory: onboarding.confirmed_directory,
             canary: onboarding.canary.as_ref().map(CanaryDocument::from),
             endpoint: onboarding.endpoint.as_ref().map(EndpointDocument::from),
+            was_private: onboarding.was_private,
             checks: checks
                 .map(|(name, check)| (name.slug().to_owned(), CheckDocument::from(check)))
                 .collect(),

@@ -15,7 +15,8 @@ impl Onboarding {
             (_, Some(address)) => Route::Private(address),
             (EndpointPolicy::Required, None) => Route::Closed,
             (EndpointPolicy::Optional, None) => {
-                let was_never_lost = before == Route::Public && !endpoint.is_some_and(Endpoint::is_lost);
+                let is_lost = self.was_private || endpoint.is_some_and(Endpoint::is_lost);
+                let was_never_lost = before == Route::Public && !is_lost;
                 if was_never_lost || self.allows_public_path {
                     Route::Public
                 } else {
@@ -28,7 +29,8 @@ impl Onboarding {
 
 impl Endpoint {
     /// Its address, if traffic may take it.
-    fn usable(&self) -> Option<std::net::IpAddr> {
+    #[must_use]
+    pub fn usable(&self) -> Option<std::net::IpAddr> {
         self.address
             .filter(|_| self.state == EndpointState::Approved && self.is_proven)
     }

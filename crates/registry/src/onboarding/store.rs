@@ -1,7 +1,7 @@
 //! What a database must do for onboardings.
 
 use async_trait::async_trait;
-use keyferry_crypto::id::TenantId;
+use keyferry_crypto::id::{DirectoryId, TenantId};
 use time::OffsetDateTime;
 
 use super::{Event, Onboarding, Recorded};
@@ -53,6 +53,9 @@ pub trait OnboardingStore: Send + Sync + 'static {
 
     /// What happened, newest first: up to `limit`, with numbers below `before`.
     async fn history(&self, tenant: TenantId, before: Option<i64>, limit: u32) -> Result<Vec<Recorded>, RegistryError>;
+
+    /// Whether that directory is also another tenant's, or another onboarding's that is not closed.
+    async fn is_directory_shared(&self, directory: DirectoryId, tenant: TenantId) -> Result<bool, RegistryError>;
 
     /// Claims up to `limit` onboardings that are due at `now` until `until`, so that no other replica works on them; one
     /// whose claimant died is claimed again after that.

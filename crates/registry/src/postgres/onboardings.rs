@@ -1,7 +1,7 @@
 //! Onboardings in Postgres.
 
 use async_trait::async_trait;
-use keyferry_crypto::id::TenantId;
+use keyferry_crypto::id::{DirectoryId, TenantId};
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -134,6 +134,20 @@ impl OnboardingStore for PostgresStore {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(Recorded::try_from).collect()
+    }
+
+    async fn is_directory_shared(&self, directory: DirectoryId, tenant: TenantId) -> Result<bool, RegistryError> {
+        let shared = sqlx::query_scalar!(
+            "select exists (select from tenants where directory_id = $1 and id <> $2 and status <> 'purged')
+                 or exists (select from onboardings
+                     where document #>> '{answers,directory}' = $1::uuid::text and tenant_id <> $2 and stage <> 'closed')
+                 as \"shared!\"",
+            directory.0,
+            tenant.0,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(shared)
     }
 
     async fn claim_due(

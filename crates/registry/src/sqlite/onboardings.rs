@@ -1,7 +1,7 @@
 //! Onboardings in SQLite.
 
 use async_trait::async_trait;
-use keyferry_crypto::id::TenantId;
+use keyferry_crypto::id::{DirectoryId, TenantId};
 use sqlx::{FromRow, Sqlite, Transaction, sqlite::SqliteRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -126,6 +126,20 @@ impl OnboardingStore for SqliteStore {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(Recorded::try_from).collect()
+    }
+
+    async fn is_directory_shared(&self, directory: DirectoryId, tenant: TenantId) -> Result<bool, RegistryError> {
+        let shared: bool = sqlx::query_scalar(
+            "select exists (select 1 from tenants where directory_id = ?1 and id <> ?2 and status <> 'purged')
+                 or exists (select 1 from onboardings
+                     where document ->> '$.answers.directory' = ?3 and tenant_id <> ?2 and stage <> 'closed')",
+        )
+        .bind(directory.0)
+        .bind(tenant.0)
+        .bind(directory.0.to_string())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(shared)
     }
 
     async fn claim_due(

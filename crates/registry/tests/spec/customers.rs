@@ -32,8 +32,10 @@ pub fn onboarding(name: &str) -> Onboarding {
         endpoint_policy: EndpointPolicy::Off,
         allows_public_path: false,
         answers: Answers::default(),
+        confirmed_directory: None,
         canary: None,
         endpoint: None,
+        was_private: false,
         checks: BTreeMap::new(),
         link: Link {
             serial: 1,

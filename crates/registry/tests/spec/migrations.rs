@@ -184,8 +184,10 @@ fn told_onboarding(onboarding: &Onboarding) -> Value {
         endpoint_policy,
         allows_public_path,
         answers,
+        confirmed_directory,
         canary,
         endpoint,
+        was_private,
         checks,
         link,
         consent,
@@ -215,6 +217,7 @@ fn told_onboarding(onboarding: &Onboarding) -> Value {
             "lease_max_messages": policy.lease_max_messages, "outage_grace_seconds": policy.outage_grace.as_secs(),
         },
         "endpoint_policy": endpoint_policy.slug(), "allows_public_path": allows_public_path,
+        "was_private": was_private, "confirmed_directory": confirmed_directory,
         "answers": {
             "directory": answers.directory, "vault": answers.vault, "key": answers.key, "version": answers.version,
             "resource": answers.resource,

@@ -91,6 +91,19 @@ fn nor_is_it_while_another_is_made() {
     }
 }
 
+/// Public by permission, and the permission is taken back while another endpoint is made.
+#[test]
+fn nor_where_the_public_network_was_allowed_only_for_a_while() {
+    for state in [Some(EndpointState::Requested), Some(EndpointState::Pending), None] {
+        let mut acme = standing(EndpointPolicy::Optional, state);
+        acme.was_private = true;
+        acme.allows_public_path = true;
+        assert_eq!(acme.route(Route::Public), Route::Public, "{state:?}");
+        acme.allows_public_path = false;
+        assert_eq!(acme.route(Route::Public), Route::Closed, "{state:?}");
+    }
+}
+
 #[test]
 fn without_endpoints_the_way_is_public() {
     for state in states() {

@@ -33,6 +33,9 @@ pub(super) struct ChangeOnboardingRequest {
     endpoint_policy: Option<String>,
     /// Whether the public network may be used while the private endpoint cannot.
     allows_public_path: Option<bool>,
+    /// Whether the directory that is answered is this customer's, though it is another tenant's or onboarding's too: an operator's
+    /// word for what the customer typed. A directory that an operator answers needs none.
+    confirm_directory: bool,
     /// Answers, in the customer's place.
     answers: AnswersChange,
 }
@@ -78,6 +81,7 @@ impl ChangeOnboardingRequest {
             policy,
             endpoint_policy,
             allows_public_path: self.allows_public_path,
+            confirms_directory: self.confirm_directory,
             typed: self.answers.into(),
         })
     }

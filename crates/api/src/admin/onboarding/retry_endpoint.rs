@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use keyferry_registry::onboarding::Actor;
 
 use super::{AdministeredOnboarding, onboarding_json::OnboardingDocument, refused};
 use crate::{admin::ToChange, problem::Problem};
@@ -16,6 +17,10 @@ use crate::{admin::ToChange, problem::Problem};
 )]
 pub(super) async fn retry_onboarding_endpoint(asked: AdministeredOnboarding<ToChange>) -> Result<Response, Problem> {
     let tenant = asked.load().await?.tenant;
-    let onboarding = asked.onboardings.retry_endpoint(tenant).await.map_err(refused)?;
+    let onboarding = asked
+        .onboardings
+        .retry_endpoint(tenant, Actor::Operator)
+        .await
+        .map_err(refused)?;
     Ok(asked.answer(StatusCode::OK, &onboarding))
 }

@@ -28,6 +28,7 @@ pub(super) fn between(read: &Onboarding, said: Registration) -> Result<Onboardin
         allows_public_path: said
             .allows_public_path
             .filter(|allows| *allows != read.allows_public_path),
+        confirm_directory: false,
         answers: answers(read, said.answers.typed()),
     })
 }
