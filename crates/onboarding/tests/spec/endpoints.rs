@@ -3,7 +3,7 @@
 use keyferry_crypto::tenant::Route;
 use keyferry_emulator::{Decision, Fault, Network, Operation, Order};
 use keyferry_onboarding::{
-    Change,
+    Change, OnboardingError, Typed,
     finding::{Audience, Kind},
 };
 use keyferry_registry::onboarding::{Actor, CheckName, EndpointPolicy, EndpointState, Onboarding, Stage};
@@ -119,6 +119,47 @@ async fn one_that_is_removed_closes_the_way_and_opens_no_public_one() {
             assert_eq!(found(&after, CheckName::Vault), Kind::EndpointShut);
         }
     }
+}
+
+/// A customer whose endpoint is in use.
+async fn in_use(world: &World) -> Onboarding {
+    let onboarding = pending(world, EndpointPolicy::Required).await;
+    decide(world, &onboarding, Decision::Approve);
+    world
+        .verify_until(onboarding.tenant, |onboarding| {
+            matches!(onboarding.stage, Stage::Active { .. })
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_replica_that_makes_no_endpoints_leaves_those_that_are_there_alone() {
+    let world = World::ready().await;
+    let active = in_use(&world).await;
+    let other = world.replica_without_endpoints();
+    let seen = other.verify(active.tenant).await.unwrap();
+    assert_eq!(found(&seen, CheckName::PrivateEndpoint), Kind::OurEndpointsMissing);
+    assert_eq!(seen.endpoint, active.endpoint);
+    assert!(matches!(route(&world).await, Route::Private(_)));
+    let again = world.verify(active.tenant).await;
+    assert_eq!(found(&again, CheckName::PrivateEndpoint), Kind::EndpointProven);
+}
+
+#[tokio::test]
+async fn once_it_is_in_use_the_page_takes_nothing_from_under_it() {
+    let world = World::ready().await;
+    let active = in_use(&world).await;
+    let elsewhere =
+        format!("{}", active.answers.resource.as_ref().unwrap()).replace("resourceGroups/", "resourceGroups/x");
+    for resource in [String::new(), elsewhere] {
+        let typed = Typed {
+            resource: Some(resource.clone()),
+            ..Typed::default()
+        };
+        let refused = world.onboardings.answer(active.tenant, typed).await;
+        assert!(matches!(refused, Err(OnboardingError::Stage("active"))), "{resource}");
+    }
+    assert!(matches!(route(&world).await, Route::Private(_)));
 }
 
 #[tokio::test]

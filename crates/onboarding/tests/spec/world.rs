@@ -148,6 +148,14 @@ impl World {
         replica(&self.store, &registry, &self.config, &self.onboarding_config)
     }
 
+    /// One that makes no private endpoints.
+    pub(crate) fn replica_without_endpoints(&self) -> Arc<Onboardings> {
+        let registry = Registry::new(Arc::clone(&self.store) as _, RegistryLimits::default());
+        let mut config = self.config.clone();
+        config.private_endpoints = None;
+        replica(&self.store, &registry, &config, &self.onboarding_config)
+    }
+
     /// The same, for browsers that find Entra there.
     pub(crate) fn signing_in_at(&self, address: &str) -> Arc<Onboardings> {
         let config = OnboardingConfig {
