@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyferry_crypto::id::TenantId;
-use keyferry_registry::onboarding::{CheckName, Onboarding, Schedule, Stage};
+use keyferry_registry::onboarding::{CheckName, EndpointState, Onboarding, Schedule, Stage};
 use time::OffsetDateTime;
 
 use crate::finding;
@@ -23,6 +23,9 @@ pub(crate) fn after(onboarding: &Onboarding, is_changed: bool, now: OffsetDateTi
             } else {
                 grown
             }
+        }
+        Stage::Active { .. } if is_being_made(onboarding) => {
+            FIRST_PAUSE.saturating_mul(1 << idle_rounds.min(10)).min(ENDPOINT_PAUSE)
         }
         Stage::Active { .. } if onboarding.endpoint.is_some() => ENDPOINT_PAUSE,
         Stage::Active { .. } => ACTIVE_PAUSE,
@@ -63,6 +66,13 @@ fn is_spreading(onboarding: &Onboarding) -> bool {
         .any(finding::Kind::is_spreading)
 }
 
+/// Whether there is an endpoint that nobody but Azure keeps from being used or approved.
+fn is_being_made(onboarding: &Onboarding) -> bool {
+    onboarding.endpoint.as_ref().is_some_and(|endpoint| {
+        matches!(endpoint.state, EndpointState::Requested | EndpointState::Approved) && !endpoint.is_proven
+    })
+}
+
 /// Up to a tenth shorter, by the tenant: those that began together do not stay together.
 fn jittered(tenant: TenantId, pause: Duration) -> Duration {
     let last = tenant.0.as_bytes()[15];
@@ -84,7 +94,7 @@ mod tests {
     use keyferry_crypto::{id::Cloud, tenant::SealingPolicy};
     use keyferry_registry::{
         Revision,
-        onboarding::{Answers, Check, Endpoint, EndpointPolicy, EndpointState, Link},
+        onboarding::{Answers, Check, Endpoint, EndpointPolicy, Link},
     };
     use time::macros::datetime;
     use uuid::Uuid;
@@ -170,6 +180,12 @@ mod tests {
             since: NOW,
         });
         assert_eq!(pause(&onboarding, false), time::Duration::MINUTE);
+        onboarding.endpoint.as_mut().unwrap().is_proven = false;
+        assert_eq!(
+            pause(&onboarding, true),
+            time::Duration::seconds(5),
+            "while it is being made"
+        );
         assert!(!is_full_round_due(&onboarding, NOW + time::Duration::minutes(59)));
         assert!(is_full_round_due(&onboarding, NOW + time::Duration::HOUR));
     }
