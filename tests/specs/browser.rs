@@ -22,7 +22,7 @@ async fn people_with_a_browser_onboard_customers_from_the_link_to_the_first_key(
     };
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start(home.path());
-    let globex = dev.address_of("its page");
+    let globex = dev.after("its page");
     // One whose administrator's browser runs no scripts.
     order(&dev, json!({"order": "create-directory", "directory": INITECH})).await;
     let named = json!({"order": "name-directory", "directory": INITECH, "display_name": "Initech"});
@@ -44,8 +44,8 @@ async fn people_with_a_browser_onboard_customers_from_the_link_to_the_first_key(
     }
 
     let case = json!({
-        "service": dev.address_of("API"),
-        "portal": dev.address_of("its Azure"),
+        "service": dev.after("API"),
+        "portal": dev.after("its Azure"),
         "control": control(&dev),
         "links": {"globex": globex, "initech": initech, "revoked": revoked},
         "operator": {"command": command().get_program().to_str(), "home": home.path()},

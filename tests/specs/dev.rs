@@ -48,18 +48,15 @@ impl Dev {
         self.lines.get(self.lines.find("TOKEN=").unwrap()..).unwrap()
     }
 
-    /// The line in which it says where something is.
-    pub fn line_of(&self, what: &str) -> &str {
-        let mut said = self
-            .lines
-            .lines()
-            .filter_map(|line| line.trim_start().strip_prefix(what));
-        said.next().unwrap().trim_start()
+    /// What stands behind a name, in the line that begins with it.
+    pub fn line_of(&self, name: &str) -> &str {
+        let mut lines = self.lines.lines().map(str::trim_start);
+        lines.find_map(|line| line.strip_prefix(name)).unwrap()
     }
 
-    /// Where something is.
-    pub fn address_of(&self, what: &str) -> &str {
-        self.line_of(what).split_whitespace().next().unwrap()
+    /// The first word behind a name.
+    pub fn after(&self, name: &str) -> &str {
+        self.line_of(name).split_whitespace().next().unwrap()
     }
 
     /// Ctrl-C.

@@ -26,6 +26,7 @@ mod html;
 mod keyvault;
 mod order;
 mod portal;
+mod private;
 #[cfg(test)]
 mod reference;
 mod rsa;

@@ -12,8 +12,9 @@ use crate::{
     rsa::RsaKey,
     state::State,
     world::{
-        Application, Assignment, Directory, KeyBundle, KeyVersion, Network, Principal, Propagation, SigningKey,
-        TokenTimes, Vault, VaultOptions, World, key::is_key_name,
+        Application, Assignment, Decision, Directory, KeyBundle, KeyVersion, Network, Pace, Principal, Propagation,
+        SigningKey, Subscription, TokenTimes, Vault, VaultOptions, World, endpoint::Undecided, key::is_key_name,
+        resources::subnet_id,
     },
 };
 
@@ -108,6 +109,37 @@ pub enum Order {
     },
     /// Ends all waiting: every consent and every change of roles is known from now on.
     EndPropagation,
+    /// Makes a subscription that a directory owns, unless it is there.
+    CreateSubscription { subscription: Uuid, directory: Uuid },
+    /// Makes a virtual network with a subnet for private endpoints. Answers the subnet's resource id.
+    CreateNetwork {
+        subscription: Uuid,
+        resource_group: String,
+        virtual_network: String,
+        subnet: String,
+        location: String,
+    },
+    /// Makes a principal Network Contributor of a resource group, or no more.
+    SetNetworkContributor {
+        subscription: Uuid,
+        resource_group: String,
+        principal: Uuid,
+        holds: bool,
+    },
+    /// Sets how the making and deleting of private endpoints goes that begin from now on.
+    SetPace { pace: Pace },
+    /// Has private endpoints show their addresses before they are approved, or not.
+    SetPendingAddresses { shown: bool },
+    /// Has Key Vault Reader, and what else has `vaults/*/read`, read the vault itself, or not.
+    SetReaderReadsVaults { reads: bool },
+    /// Approves, rejects or removes a vault's private endpoint connection, by its name or by the endpoint's.
+    DecideConnection {
+        host: String,
+        connection: String,
+        decision: Decision,
+        #[serde(default)]
+        description: String,
+    },
     /// Makes a key, or a new version of one. Answers its `kid`.
     CreateKey { host: String, name: String, bits: u32 },
     /// The same from a PKCS#8 private key in base64url, which is quicker than making one.
@@ -363,7 +395,7 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
                 };
             }
             Order::EndPropagation => world.end_propagation(),
-            order => return vault(world, order),
+            order => return resources(world, order),
         }
         Ok(Value::Null)
     })

@@ -237,11 +237,24 @@ async fn answer(
         ));
     };
     let path = head.uri.path();
-    if entra::is_login_host(&asked.host) {
-        if let Some(page) = entra::consent::answer(state, &head, &body) {
-            return Ok(page);
+    let query = head.uri.query().unwrap_or_default();
+    match (asked.service, &asked.resource) {
+        (Service::Entra, _) => {
+            let page = entra::consent::answer(state, &head, &body);
+            return Ok(page.unwrap_or_else(|| entra::answer(state, &asked.host, asked.operation, path, &body)));
         }
-        return Ok(entra::answer(state, &asked.host, asked.operation, path, &body));
+        (Service::ResourceManager, Some(route)) => {
+            let call = arm::Call {
+                host: &asked.host,
+                headers: &head.headers,
+                query,
+                body,
+                route: route.clone(),
+            };
+            return Ok(arm::answer(state, &call));
+        }
+        (Service::ResourceManager, None) => return Ok(with_arm_headers(ArmError::unknown_route().into_answer())),
+        (Service::KeyVault, _) => {}
     }
     let there = state
         .world()

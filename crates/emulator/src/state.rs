@@ -30,6 +30,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) throttle: Throttle,
+    pub(crate) private: PrivateNetwork,
     pub(crate) form_token: FormToken,
 }
 
@@ -70,6 +71,7 @@ impl State {
             faults: Faults::default(),
             calls: Calls::default(),
             throttle: Throttle::default(),
+            private: PrivateNetwork::default(),
             form_token: FormToken::draw(),
         };
         state.save(&state.world())?;

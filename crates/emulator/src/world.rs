@@ -4,6 +4,7 @@ pub mod application;
 pub mod endpoint;
 pub mod key;
 pub mod propagation;
+pub mod resources;
 pub mod role;
 pub mod vault;
 
@@ -17,6 +18,7 @@ pub use self::{
     endpoint::{ConnectionStatus, Decision, PrivateEndpoint, Provisioning, Wanted},
     key::{KeyBundle, KeyVersion, RotationPolicy},
     propagation::Propagation,
+    resources::{Pace, Resources, Subscription, UnderWay},
     role::{Assignment, Role, Scope},
     vault::{Network, Vault, VaultOptions},
 };
@@ -36,6 +38,9 @@ pub struct World {
     /// How long what people do takes until it is known.
     #[serde(default)]
     pub propagation: Propagation,
+    /// What the resource manager knows beside vaults.
+    #[serde(default)]
+    pub resources: Resources,
 }
 
 /// An Entra tenant.
@@ -103,6 +108,7 @@ impl World {
             vaults: BTreeMap::new(),
             signing_keys: vec![key],
             propagation: Propagation::default(),
+            resources: Resources::default(),
         }
     }
 

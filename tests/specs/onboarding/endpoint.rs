@@ -28,7 +28,8 @@ impl Stage {
             network,
         });
         let mut new = customer.onboarding();
-        new.endpoint_policy = Some("required".into());
+        let policy = if allows_public_path { "optional" } else { "required" };
+        new.endpoint_policy = Some(policy.into());
         new.allows_public_path = Some(allows_public_path);
         new.answers.vault_resource_id = Some(customer.resource_id());
         world.onboardings(&keyferry).open(&new, None).await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use keyferry_onboarding::OnboardingError;
+use keyferry_registry::RegistryError;
 
 use crate::problem::{Kind, Problem};
 
@@ -74,7 +75,11 @@ impl From<OnboardingError> for Trouble {
         match error {
             OnboardingError::Unknown => Self::LinkOver,
             OnboardingError::Answers(_) | OnboardingError::Policy(_) => Self::NotOurForm,
-            OnboardingError::Stage(_) | OnboardingError::NoEndpoints | OnboardingError::CloudNotServed => Self::NotNow,
+            // Others were quicker again and again, which the page then shows.
+            OnboardingError::Registry(RegistryError::Conflict)
+            | OnboardingError::Stage(_)
+            | OnboardingError::NoEndpoints
+            | OnboardingError::CloudNotServed => Self::NotNow,
             OnboardingError::Registry(error) => Self::Problem(error.into()),
         }
     }

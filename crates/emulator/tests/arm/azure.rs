@@ -77,6 +77,7 @@ impl Azure {
                 client_id,
                 resource: String::new(),
                 roles: Vec::new(),
+                usable_after_seconds: 0,
             });
             let oid = oid["oid"].as_str().unwrap().parse().unwrap();
             Party {
@@ -137,6 +138,7 @@ impl Azure {
                 role,
                 scope: Scope::Vault,
             },
+            works_after_seconds: 0,
         });
     }
 

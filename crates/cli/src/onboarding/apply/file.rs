@@ -107,10 +107,10 @@ mod tests {
     #[test]
     fn both_languages_say_the_same() {
         let yaml = yaml(
-            "onboardings:\n- slug: globex\n  endpoint_policy: required\n  policy: {cache_ttl_seconds: 60}\n  answers: {vault: globex-keys}\n",
+            "onboardings:\n- slug: globex\n  endpoint_policy: off\n  policy: {cache_ttl_seconds: 60}\n  answers: {vault: globex-keys}\n",
         );
         let toml = toml(
-            "[[onboardings]]\nslug = \"globex\"\nendpoint_policy = \"required\"\npolicy.cache_ttl_seconds = 60\nanswers.vault = \"globex-keys\"\n",
+            "[[onboardings]]\nslug = \"globex\"\nendpoint_policy = \"off\"\npolicy.cache_ttl_seconds = 60\nanswers.vault = \"globex-keys\"\n",
         );
         assert_eq!(format!("{:?}", yaml.unwrap()), format!("{:?}", toml.unwrap()));
     }
