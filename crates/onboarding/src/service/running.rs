@@ -14,16 +14,17 @@ impl Onboardings {
     /// ones rarely; and ends those whose tenants are purged.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut rounds = JoinSet::new();
+        let mut failures = 0;
         loop {
             let free = AT_ONCE.saturating_sub(rounds.len());
-            for onboarding in self.claimed(free).await {
+            for onboarding in self.claimed(free, &mut failures).await {
                 let this = Arc::clone(&self);
                 rounds.spawn(async move { this.by_schedule(onboarding.tenant).await });
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.due.notified() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(pause(failures)) => {}
                 Some(ended) = rounds.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "a round of checks broke off");
@@ -35,16 +36,27 @@ impl Onboardings {
         rounds.shutdown().await;
     }
 
-    async fn claimed(&self, free: usize) -> Vec<Onboarding> {
+    /// What is due, and how often in a row that could not be asked for. A database that is away is told of once.
+    async fn claimed(&self, free: usize, failures: &mut u32) -> Vec<Onboarding> {
         if free == 0 {
             return Vec::new();
         }
         let (now, limit) = (self.now(), u32::try_from(free).unwrap_or(1));
-        let claimed = self.parts.store.claim_due(now, now + CLAIM, limit).await;
-        claimed.unwrap_or_else(|error| {
-            tracing::warn!(%error, "onboardings that are due cannot be asked for");
-            Vec::new()
-        })
+        match self.parts.store.claim_due(now, now + CLAIM, limit).await {
+            Ok(claimed) => {
+                if std::mem::take(failures) > 0 {
+                    tracing::info!("onboardings that are due can be asked for again");
+                }
+                claimed
+            }
+            Err(error) => {
+                if *failures == 0 {
+                    tracing::warn!(%error, "onboardings that are due cannot be asked for; it goes on being tried");
+                }
+                *failures = failures.saturating_add(1);
+                Vec::new()
+            }
+        }
     }
 
     async fn by_schedule(self: Arc<Self>, tenant: TenantId) {
@@ -54,6 +66,11 @@ impl Onboardings {
             Err(_) => tracing::warn!(%tenant, "a round of checks took too long"),
         }
     }
+}
+
+/// How long until it is looked again what is due.
+fn pause(failures: u32) -> Duration {
+    POLL.saturating_mul(1 << failures.min(4))
 }
 
 /// How many onboardings' checks one replica makes at once.
