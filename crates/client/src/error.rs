@@ -10,7 +10,7 @@ pub enum Error {
     /// Keyferry said no, and why.
     #[error(transparent)]
     Problem(Box<Problem>),
-    /// Keyferry was not reached, or its answer broke off.
+    /// Keyferry was not reached, or its answer broke off, or something before it answered that it is not there.
     #[error("Keyferry cannot be reached: {}", innermost(.0))]
     Unreachable(#[source] reqwest::Error),
     /// Something answered, but not as Keyferry does.

@@ -131,14 +131,43 @@ async fn refusal(answer: Response) -> Error {
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok());
+    // Where Keyferry is not there to answer, what stands before it does, and in its own way.
+    let in_its_place = answer
+        .error_for_status_ref()
+        .err()
+        .filter(|_| answer.status().is_server_error());
     match answer.json::<Problem>().await {
         Ok(mut problem) => {
             problem.retry_after = retry_after.or(problem.retry_after);
             Error::Problem(Box::new(problem))
         }
-        Err(_) => Error::Unexpected("a failure that is no problem+json"),
+        Err(_) => in_its_place.map_or(Error::Unexpected("a failure that is no problem+json"), Error::from),
     }
 }
 
 /// How long an idle connection is kept: half as long as the server keeps it, so that a request never meets its end.
 const POOL_IDLE: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(status: u16, body: &'static str) -> Error {
+        let answer = http::Response::builder().status(status).body(body).unwrap();
+        refusal(Response::from(answer)).await
+    }
+
+    #[tokio::test]
+    async fn what_a_load_balancer_says_in_keyferrys_place_is_that_it_cannot_be_reached() {
+        for status in [502, 503, 504] {
+            let error = refused(status, "<html>no backend</html>").await;
+            assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
+        }
+        let error = refused(404, "<html>nothing here</html>").await;
+        assert!(matches!(error, Error::Unexpected(_)), "{error:?}");
+        let problem = r#"{"type": "https://keyferry.dev/problems/overloaded", "title": "Overloaded", "status": 503, "fault": "service"}"#;
+        let error = refused(503, problem).await;
+        assert_eq!(error.problem().map(Problem::slug), Some("overloaded"));
+    }
+}
