@@ -87,11 +87,14 @@ impl Pages {
 pub(crate) fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/onboarding/{token}", get(show::show))
-        .route("/onboarding/{token}/answers", post(answers::answer))
+        .route("/onboarding/{token}/answers", post(answers::answer).get(show::again))
         .route("/onboarding/{token}/parse", post(parse::parse))
-        .route("/onboarding/{token}/verify", post(verify::verify))
-        .route("/onboarding/{token}/consent", post(consent::begin))
-        .route("/onboarding/{token}/private-endpoint", post(retry_endpoint::retry))
+        .route("/onboarding/{token}/verify", post(verify::verify).get(show::again))
+        .route("/onboarding/{token}/consent", post(consent::begin).get(show::again))
+        .route(
+            "/onboarding/{token}/private-endpoint",
+            post(retry_endpoint::retry).get(show::again),
+        )
         .route("/onboarding/{token}/events", get(events::events))
         .route("/onboarding/{token}/instructions/{form}", get(download::download))
         .route("/onboarding/consent", get(consent::end))

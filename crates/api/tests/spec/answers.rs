@@ -78,6 +78,17 @@ async fn what_is_refused_is_told_beside_the_field_and_above_all_and_the_input_is
 }
 
 #[tokio::test]
+async fn the_address_of_what_was_refused_leads_back_to_the_page_when_it_is_opened_again() {
+    let world = World::new().await;
+    let browser = Browser::of(&world, "globex-to-be").await;
+    for form in ["answers", "verify", "consent", "private-endpoint"] {
+        let opened = Reply::to(browser.asks(&format!("/{form}"))).await;
+        assert_eq!(opened.leads_to(), format!("{}#main", browser.page), "{form}");
+    }
+    browser.sees().await;
+}
+
+#[tokio::test]
 async fn what_may_be_a_secret_is_not_shown_again() {
     let world = World::new().await;
     let browser = Browser::of(&world, "globex-to-be").await;

@@ -6,9 +6,10 @@ use serde_json::json;
 use crate::{browser::Browser, logs::Log, reply::Reply, world::World};
 
 /// All that a link opens.
-const BELOW: [(&str, &str); 9] = [
+const BELOW: [(&str, &str); 10] = [
     ("GET", ""),
     ("GET", "/events"),
+    ("GET", "/answers"),
     ("GET", "/instructions/az"),
     ("GET", "/instructions/bicep"),
     ("POST", "/answers"),
