@@ -122,3 +122,22 @@ async fn only_the_newest_state_counts_and_a_link_is_none() {
         "what comes back answers nothing"
     );
 }
+
+#[tokio::test]
+async fn a_consent_that_an_older_link_began_shows_nobody_a_newer_link() {
+    let world = World::new().await;
+    let before = Browser::of(&world, "globex-to-be").await;
+    let state = begin(&before).await;
+    let made = Reply::to(world.onboarding(Method::POST, "/globex-to-be/link")).await;
+    let newer = Browser::with(&world, &made.with(200));
+    for query in [
+        vec![("error", "access_denied"), ("state", &*state)],
+        vec![("admin_consent", "True"), ("tenant", DIRECTORY), ("state", &*state)],
+    ] {
+        let reply = comes_back(&before, &query).await;
+        assert!(!reply.text().contains(newer.token()), "{query:?}");
+        assert!(!reply.header("location").contains(newer.token()), "{query:?}");
+        reply.page(400);
+    }
+    newer.sees().await;
+}

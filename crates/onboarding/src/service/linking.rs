@@ -65,6 +65,8 @@ impl Onboardings {
                 serial: onboarding.link.serial.saturating_add(1),
                 expires_at: until(self.now()),
             };
+            // What an older link began would come back to the newest.
+            onboarding.consent = None;
             let serial = onboarding.link.serial.to_string();
             Ok(vec![self.event(Actor::Operator, kind, &[("serial", &serial)])])
         })
