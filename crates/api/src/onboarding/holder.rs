@@ -40,6 +40,7 @@ impl FromRequestParts<App> for Holder {
             Err(LinkError::Expired | LinkError::Closed) => return Err(Trouble::LinkOver),
             Err(LinkError::Registry(error)) => return Err(Trouble::Problem(error.into())),
         };
+        pages.rates.look(onboarding.tenant)?;
         tracing::Span::current().record("tenant.id", tracing::field::display(onboarding.tenant));
         Ok(Self { token, onboarding })
     }

@@ -17,6 +17,7 @@ use super::trouble::Trouble;
 
 /// The limits, and what was used of them.
 pub(super) struct Rates {
+    looks: Limit<TenantId>,
     changes: Limit<TenantId>,
     parses: Limit<TenantId>,
     checks: Limit<TenantId>,
@@ -29,12 +30,18 @@ type Limit<K> = DefaultKeyedRateLimiter<K>;
 impl Rates {
     pub(super) fn new() -> Self {
         Self {
+            looks: Limit::keyed(a_minute(600)),
             changes: Limit::keyed(a_minute(30)),
             parses: Limit::keyed(a_minute(240)),
             checks: Limit::keyed(once_in(Duration::from_secs(5))),
             guesses: Limit::keyed(a_minute(30)),
             clock: DefaultClock::default(),
         }
+    }
+
+    /// For whatever is asked with a good link: to write a page takes time that others' requests want too.
+    pub(super) fn look(&self, tenant: TenantId) -> Result<(), Trouble> {
+        self.take(&self.looks, &tenant)
     }
 
     /// For what changes something: answers, consent, a private endpoint made anew.
@@ -101,6 +108,10 @@ mod tests {
         }
         assert!(matches!(rates.change(one), Err(Trouble::TooOften(wait)) if wait <= Duration::from_secs(2)));
         assert!(rates.change(other).is_ok());
+        for _ in 0..600 {
+            assert!(rates.look(one).is_ok());
+        }
+        assert!(matches!(rates.look(one), Err(Trouble::TooOften(_))) && rates.look(other).is_ok());
         assert!(rates.may_check(one) && !rates.may_check(one) && rates.may_check(other));
     }
 

@@ -46,6 +46,7 @@
   const timers = new WeakMap();
   const show = (input, reading) => {
     const said = document.getElementById(`${input.id}-said`);
+    if (!said) return;
     const refused = reading?.refused;
     said.classList.toggle("refused", Boolean(refused));
     if (refused) input.setAttribute("aria-invalid", "true");
@@ -152,7 +153,7 @@
       }
     });
     addEventListener("pagehide", () => stream.close());
-    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+    addEventListener("pageshow", (event) => { if (event.persisted && !("held" in main().dataset)) location.reload(); });
   };
 
   document.addEventListener("click", (event) => {
