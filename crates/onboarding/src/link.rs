@@ -5,12 +5,13 @@ use keyferry_crypto::id::TenantId;
 use keyferry_registry::{RegistryError, onboarding::Link};
 use time::OffsetDateTime;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::signature::{Purpose, SigningKey, TAG_LEN};
 
-/// What a link carries. Whoever has it may act for the customer on its page, so it is not shown whole.
+/// What a link carries. Whoever has it may act for the customer on its page, so it is not shown whole, and wiped when dropped.
 #[derive(Clone)]
-pub struct LinkToken(String);
+pub struct LinkToken(Zeroizing<String>);
 
 /// Why a link opens nothing. To whoever holds it the first three look alike.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,7 @@ impl LinkToken {
     /// Takes what stood in a path. Whether it is good is found out when it is used.
     #[must_use]
     pub fn from_path(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(Zeroizing::new(text.to_owned()))
     }
 
     /// The token, for the page's own addresses.
@@ -62,7 +63,9 @@ impl LinkToken {
         };
         let message = claims.encode();
         let tag = key.tag(Purpose::Link, &message);
-        Self(URL_SAFE_NO_PAD.encode_to_string([&message[..], &tag[..]].concat()))
+        Self(Zeroizing::new(
+            URL_SAFE_NO_PAD.encode_to_string([&message[..], &tag[..]].concat()),
+        ))
     }
 
     /// What the token says, if it is ours.
@@ -70,7 +73,7 @@ impl LinkToken {
         if self.0.len() != TOKEN_LEN {
             return None;
         }
-        let bytes = URL_SAFE_NO_PAD.decode_to_vec(&self.0).ok()?;
+        let bytes = URL_SAFE_NO_PAD.decode_to_vec(self.0.as_str()).ok()?;
         let (message, tag) = bytes.split_first_chunk::<MESSAGE_LEN>()?;
         let tag: &[u8; TAG_LEN] = tag.try_into().ok()?;
         key.is_tag(Purpose::Link, message, tag)
@@ -152,15 +155,15 @@ mod tests {
         let key = SigningKey::of(1);
         let token = LinkToken::of(&key, ACME, link());
         for at in 0..token.0.len() {
-            let mut forged = token.0.clone().into_bytes();
+            let mut forged = token.0.as_bytes().to_vec();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-            let forged = LinkToken(String::from_utf8(forged).unwrap());
+            let forged = LinkToken::from_path(&String::from_utf8(forged).unwrap());
             assert_eq!(forged.claims(&key), None, "at {at}");
             assert_eq!(LinkToken::from_path(&token.0[..at]).claims(&key), None, "cut at {at}");
         }
         for odd in [
-            format!("{}A", token.0),
-            format!("{}=", token.0),
+            format!("{}A", token.0.as_str()),
+            format!("{}=", token.0.as_str()),
             "é".repeat(40),
             String::new(),
         ] {
