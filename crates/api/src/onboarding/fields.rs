@@ -41,13 +41,15 @@ impl Fields {
         self.entered.iter().map(|(field, value)| (*field, value.as_str()))
     }
 
-    /// The answers that they are. A field that was left empty, and was not answered before, is no answer; a form of nothing else
-    /// is refused at its first field.
+    /// The answers that they are. A field that was left empty beside one that was not is no answer: the form may be older than the
+    /// answer that another window gave meanwhile, and must not take it back. A form that was emptied takes back what was answered;
+    /// one that never held anything is refused at its first field.
     pub(super) fn typed(&self, before: &Answers) -> Result<Typed, (Field, Refusal)> {
         let mut typed = Typed::default();
         let mut is_empty = true;
+        let says_something = self.entered().any(|(_, value)| !value.trim().is_empty());
         for (field, value) in self.entered() {
-            if value.trim().is_empty() && !is_answered(before, field) {
+            if value.trim().is_empty() && (says_something || !is_answered(before, field)) {
                 continue;
             }
             is_empty = false;

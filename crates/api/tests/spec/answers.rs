@@ -171,3 +171,22 @@ async fn answers_that_come_in_floods_are_told_to_wait() {
         .await
         .leads_to();
 }
+
+#[tokio::test]
+async fn a_window_from_before_takes_no_answer_back_that_came_meanwhile() {
+    let world = World::new().await;
+    let browser = Browser::of(&world, "globex-to-be").await;
+    let both = [("vault", "contoso-keys"), ("key", "customer-key")];
+    Reply::to(browser.sends("/answers", &both)).await.leads_to();
+    // A form that was shown before the key was told has nothing in its place.
+    let older = [("vault", "contoso-keys-2"), ("key", "")];
+    Reply::to(browser.sends("/answers", &older)).await.leads_to();
+    let kept = answers(&world).await;
+    assert_eq!(
+        (&kept["vault"], &kept["key_name"]),
+        (&json!("contoso-keys-2.vault.azure.net"), &json!("customer-key"))
+    );
+    let emptied = [("vault", ""), ("key", "")];
+    Reply::to(browser.sends("/answers", &emptied)).await.leads_to();
+    assert_eq!(answers(&world).await, json!({"key_version": "latest"}));
+}
