@@ -13,7 +13,10 @@ mod view;
 mod watch;
 
 use clap::{Args, Subcommand};
-use keyferry_client::{Client, Error, onboarding::Onboardings};
+use keyferry_client::{
+    Client, Error,
+    onboarding::{Onboarding as Document, OnboardingChange, Onboardings},
+};
 
 pub(crate) use self::{open::Open, view::Unfinished, watch::Watch};
 use crate::{access::AccessOptions, failure::Failure, output::Output};
@@ -124,3 +127,24 @@ pub(crate) fn is_absent(error: &Error) -> bool {
         .problem()
         .is_some_and(|problem| problem.status == 404 && problem.slug() != "route-not-found")
 }
+
+/// Changes an onboarding as `decide` says of what was read; and decides anew, of what there is then, as long as another change
+/// came in between. A check that ends is one.
+pub(crate) async fn change(
+    onboardings: &Onboardings,
+    mut read: Document,
+    decide: impl Fn(&Document) -> Result<OnboardingChange, Failure>,
+) -> Result<Document, Failure> {
+    for _ in 1..MOST_TRIES {
+        match onboardings.change(&read, &decide(&read)?).await {
+            Err(Error::Problem(problem)) if problem.slug() == "precondition-failed" => {
+                read = onboardings.get(&read.slug).await?;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+    Ok(onboardings.change(&read, &decide(&read)?).await?)
+}
+
+/// A round of checks has fewer.
+const MOST_TRIES: usize = 20;

@@ -104,13 +104,16 @@ async fn apply(onboardings: &Onboardings, registration: Registration, dry_run: b
         Err(error) if is_absent(&error) => return open(onboardings, registration, dry_run).await,
         Err(error) => return Err(error.into()),
     };
-    let change = difference::between(&read, registration)?;
+    let change = difference::between(&read, registration.clone())?;
     let changed = difference::names(&change);
     if changed.is_empty() {
         return Ok(Applied::new(&slug, "unchanged"));
     }
     if !dry_run {
-        onboardings.change(&read, &change).await?;
+        super::change(onboardings, read, |read| {
+            difference::between(read, registration.clone())
+        })
+        .await?;
     }
     Ok(Applied {
         changed,
