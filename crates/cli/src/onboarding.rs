@@ -128,23 +128,139 @@ pub(crate) fn is_absent(error: &Error) -> bool {
         .is_some_and(|problem| problem.status == 404 && problem.slug() != "route-not-found")
 }
 
-/// Changes an onboarding as `decide` says of what was read; and decides anew, of what there is then, as long as another change
-/// came in between. A check that ends is one.
+/// Changes an onboarding that was read, and again as long as nothing but its checks has changed since: a check that ends is a
+/// change like any other, and nothing that an operator decides depends on it.
 pub(crate) async fn change(
     onboardings: &Onboardings,
     mut read: Document,
-    decide: impl Fn(&Document) -> Result<OnboardingChange, Failure>,
-) -> Result<Document, Failure> {
+    change: &OnboardingChange,
+) -> Result<Document, Error> {
     for _ in 1..MOST_TRIES {
-        match onboardings.change(&read, &decide(&read)?).await {
+        match onboardings.change(&read, change).await {
             Err(Error::Problem(problem)) if problem.slug() == "precondition-failed" => {
-                read = onboardings.get(&read.slug).await?;
+                let now = onboardings.get(&read.slug).await?;
+                if !differs_in_checks_only(&read, &now) {
+                    return Err(Error::Problem(problem));
+                }
+                read = now;
             }
-            outcome => return Ok(outcome?),
+            outcome => return outcome,
         }
     }
-    Ok(onboardings.change(&read, &decide(&read)?).await?)
+    onboardings.change(&read, change).await
+}
+
+/// Whether whoever decided about the one would decide the same about the other: of the same stage, with the same answers, and set
+/// up alike.
+fn differs_in_checks_only(one: &Document, other: &Document) -> bool {
+    let decided_by = |of: &Document| {
+        let Document {
+            id,
+            display_name,
+            stage,
+            policy,
+            endpoint_policy,
+            allows_public_path,
+            answers,
+            ..
+        } = of.clone();
+        (
+            id,
+            display_name,
+            stage,
+            policy,
+            endpoint_policy,
+            allows_public_path,
+            answers,
+        )
+    };
+    decided_by(one) == decided_by(other)
 }
 
 /// A round of checks has fewer.
 const MOST_TRIES: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use keyferry_client::{Token, TokenSource};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    const STALE: &str = r#"{"type":"https://keyferry.dev/problems/precondition-failed","title":"","status":412,"detail":"","fault":"caller"}"#;
+
+    /// The outcome of a change, where it is refused as stale once, and what is read then is `now`; and how often it was asked.
+    async fn changed_meanwhile(read: Document, now: &Document) -> (Result<Document, Error>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let now = serde_json::to_string(now).unwrap();
+        let client = Client::new(base, TokenSource::Fixed(Token::from("a token".to_owned()))).unwrap();
+        let (onboardings, change_nothing) = (client.onboardings(), OnboardingChange::default());
+        let mut changes = 0;
+        let serving = async {
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let len = connection.read(&mut request).await.unwrap();
+                let is_change = request[..len].starts_with(b"PATCH");
+                changes += usize::from(is_change);
+                let (status, body) = if is_change && changes == 1 {
+                    (412, STALE)
+                } else {
+                    (200, now.as_str())
+                };
+                let kind = if status == 200 { "json" } else { "problem+json" };
+                let head = format!(
+                    "HTTP/1.1 {status} \r\ncontent-type: application/{kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                connection.write_all(head.as_bytes()).await.unwrap();
+                connection.write_all(body.as_bytes()).await.unwrap();
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = change(&onboardings, read, &change_nothing) => outcome,
+            () = serving => unreachable!("it serves for ever"),
+        };
+        (outcome, changes)
+    }
+
+    #[tokio::test]
+    async fn a_change_outlasts_the_end_of_a_check_and_no_other_change() {
+        let read = || sample::onboarding("open", &["passed", "pending"]);
+        let checked = sample::onboarding("open", &["passed", "failed"]);
+        let (outcome, changes) = changed_meanwhile(read(), &checked).await;
+        assert_eq!((outcome.unwrap(), changes), (checked.clone(), 2));
+
+        let mut answered = checked;
+        answered.answers.directory_id = Some("0d000000-0000-4000-8000-000000000001".into());
+        let (outcome, changes) = changed_meanwhile(read(), &answered).await;
+        assert_eq!(outcome.unwrap_err().problem().unwrap().slug(), "precondition-failed");
+        assert_eq!(changes, 1);
+    }
+
+    #[test]
+    fn an_end_of_a_check_asks_for_no_other_decision_and_another_answer_or_setting_does() {
+        let read = sample::onboarding("open", &["passed", "pending"]);
+        let mut checked = sample::onboarding("open", &["passed", "failed"]);
+        checked.revision += 1;
+        assert!(differs_in_checks_only(&read, &checked));
+
+        // Whoever vouched for a directory has not seen this one.
+        let mut answered = checked.clone();
+        answered.answers.directory_id = Some("0d000000-0000-4000-8000-000000000001".into());
+        let mut named = checked.clone();
+        named.display_name = "Another".into();
+        let mut set = checked.clone();
+        set.policy.cache_ttl_seconds += 1;
+        let mut opened = checked.clone();
+        opened.allows_public_path = !checked.allows_public_path;
+        let active = sample::onboarding("active", &["passed", "failed"]);
+        for other in [answered, named, set, opened, active] {
+            assert!(!differs_in_checks_only(&read, &other), "{other:?}");
+        }
+    }
+}

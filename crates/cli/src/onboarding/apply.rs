@@ -104,16 +104,13 @@ async fn apply(onboardings: &Onboardings, registration: Registration, dry_run: b
         Err(error) if is_absent(&error) => return open(onboardings, registration, dry_run).await,
         Err(error) => return Err(error.into()),
     };
-    let change = difference::between(&read, registration.clone())?;
+    let change = difference::between(&read, registration)?;
     let changed = difference::names(&change);
     if changed.is_empty() {
         return Ok(Applied::new(&slug, "unchanged"));
     }
     if !dry_run {
-        super::change(onboardings, read, |read| {
-            difference::between(read, registration.clone())
-        })
-        .await?;
+        super::change(onboardings, read, &change).await?;
     }
     Ok(Applied {
         changed,

@@ -35,16 +35,14 @@ pub(crate) struct Change {
 impl Change {
     pub(super) async fn run(self, onboardings: &Onboardings) -> Result<Onboarding, Failure> {
         let read = onboardings.get(&self.named.slug).await?;
-        let decide = |read: &Onboarding| {
-            Ok(OnboardingChange {
-                display_name: self.display_name.clone(),
-                policy: self.policy.over(read.policy),
-                endpoint_policy: self.private_endpoint.map(|policy| policy.slug().to_owned()),
-                allows_public_path: self.allow_public_path,
-                confirm_directory: self.confirm_directory,
-                answers: self.answers.clone().typed(),
-            })
+        let change = OnboardingChange {
+            display_name: self.display_name,
+            policy: self.policy.over(read.policy),
+            endpoint_policy: self.private_endpoint.map(|policy| policy.slug().to_owned()),
+            allows_public_path: self.allow_public_path,
+            confirm_directory: self.confirm_directory,
+            answers: self.answers.typed(),
         };
-        super::change(onboardings, read, decide).await
+        Ok(super::change(onboardings, read, &change).await?)
     }
 }

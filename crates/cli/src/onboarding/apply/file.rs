@@ -20,7 +20,7 @@ pub(super) struct File {
 }
 
 /// What the file says of one onboarding. What it does not say stays as it is.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registration {
     pub(super) slug: String,
