@@ -14,7 +14,7 @@ use keyferry_crypto::{
     sealer::{Content, Sealer, SealerLimits},
     secret::DataKey,
     tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
-    vault::{KeyVault, VaultError, WrappedDataKey},
+    vault::{KeyVault, Urgency, VaultError, WrappedDataKey},
 };
 
 /// A vault that answers at once, so that only our own cost is seen; its "wrapping" is the identity.
@@ -22,7 +22,7 @@ struct InstantVault;
 
 #[async_trait]
 impl KeyVault for InstantVault {
-    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey, _: Urgency) -> Result<WrappedDataKey, VaultError> {
         let mut bytes = vec![0x5a; 384];
         bytes[..32].copy_from_slice(data_key.expose());
         let version = "0123456789abcdef0123456789abcdef".parse().expect("a version");
@@ -36,9 +36,18 @@ impl KeyVault for InstantVault {
         })
     }
 
-    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey, _: Urgency) -> Result<DataKey, VaultError> {
         Ok(DataKey::from_unwrapped(wrapped.bytes[..32].to_vec()).expect("32 bytes"))
     }
+
+    async fn newest(&self, tenant: &TenantKeys, _: Urgency) -> Result<keyferry_crypto::id::KekId, VaultError> {
+        Ok(keyferry_crypto::id::KekId {
+            key: tenant.current.clone(),
+            version: "0123456789abcdef0123456789abcdef".parse().expect("a version"),
+        })
+    }
+
+    fn forget(&self, _: &TenantKeys) {}
 }
 
 fn tenant() -> TenantKeys {
@@ -68,6 +77,7 @@ fn sealing(criterion: &mut Criterion) {
         cached_data_keys: 10_000,
         cached_refusals: 1_000,
         leases: 1_000,
+        ..SealerLimits::default()
     };
     let sealer = Sealer::new(Arc::new(InstantVault), limits);
     let (tenant, context) = (tenant(), EncryptionContext::default());

@@ -270,6 +270,7 @@ impl From<&CacheConfig> for SealerLimits {
             cached_data_keys: config.data_keys,
             cached_refusals: config.refusals,
             leases: config.leases,
+            ..Self::default()
         }
     }
 }

@@ -302,6 +302,7 @@ async fn evict_what_changes(sealer: &Sealer, mut changes: Receiver<Changed>) {
         match changes.recv().await {
             Ok(Changed::Tenant(tenant)) => sealer.evict(tenant),
             Ok(Changed::Everything) => sealer.evict_all(),
+            Ok(Changed::Key(_) | Changed::Heard(..)) => {}
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "changes of tenants were missed: all cached keys are evicted");
                 sealer.evict_all();

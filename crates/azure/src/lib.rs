@@ -14,6 +14,7 @@ mod credential;
 mod errand;
 mod exchange;
 mod failure;
+mod gauge;
 mod http;
 mod jitter;
 mod key;
@@ -28,6 +29,7 @@ mod wire;
 
 pub use arm::PrivateEndpoints;
 pub use config::{AzureConfig, ClientId, ClientSecret, ConfigError, CredentialConfig, PrivateEndpointsConfig};
+pub use gauge::{Gauge, VaultStats};
 pub use key::KeyDescription;
 pub use overrides::Overrides;
 pub use vault::AzureKeyVault;

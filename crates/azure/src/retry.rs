@@ -135,6 +135,7 @@ pub(crate) fn may_pass(cause: VaultCause) -> bool {
         | VaultCause::WrappedKeyInvalid
         | VaultCause::CertificateInvalid
         | VaultCause::Busy
+        | VaultCause::QuotaSpent
         | VaultCause::AppSecretInvalid
         | VaultCause::AppSecretExpired
         | VaultCause::AppAssertionInvalid

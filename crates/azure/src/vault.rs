@@ -14,7 +14,7 @@ use keyferry_crypto::{
     id::{DirectoryId, KekId, KeyRef, KeyVersion, VaultHost},
     secret::DataKey,
     tenant::{Route, TenantKeys, VersionPolicy},
-    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+    vault::{KeyVault, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 use zeroize::Zeroizing;
 
@@ -24,6 +24,7 @@ use crate::{
     config::{AzureConfig, ConfigError, Retries, Timeouts},
     credential::Credentials,
     failure::Asked,
+    gauge::{Gauge, VaultStats},
     http::Http,
     key::KeyDescription,
     overrides::Overrides,
@@ -105,6 +106,42 @@ impl AzureKeyVault {
     }
 }
 
+/// What is asked on behalf of somebody who waits.
+impl AzureKeyVault {
+    /// [`KeyVault::wrap`], as urgent as a request.
+    pub async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+        KeyVault::wrap(self, tenant, data_key, Urgency::Request).await
+    }
+
+    /// [`KeyVault::unwrap`], as urgent as a request.
+    pub async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+        KeyVault::unwrap(self, tenant, wrapped, Urgency::Request).await
+    }
+}
+
+/// How near calls to vaults may come to the vaults' limits.
+impl AzureKeyVault {
+    /// Says among how many replicas a vault's limits are divided, this one among them; 1 until it is said. More or fewer from
+    /// the next call on.
+    pub fn share_among(&self, replicas: u32) {
+        let _ = replicas;
+        todo!("azure")
+    }
+
+    /// How much of a vault's limit this replica has used of late; nothing of a vault that it did not ask lately.
+    #[must_use]
+    pub fn gauge(&self, vault: &VaultHost) -> Option<Gauge> {
+        let _ = vault;
+        todo!("azure")
+    }
+
+    /// What the limits, breakers and retries of all vaults have done since the start.
+    #[must_use]
+    pub fn stats(&self) -> VaultStats {
+        todo!("azure")
+    }
+}
+
 impl std::fmt::Debug for AzureKeyVault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AzureKeyVault")
@@ -113,7 +150,12 @@ impl std::fmt::Debug for AzureKeyVault {
 
 #[async_trait]
 impl KeyVault for AzureKeyVault {
-    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+    async fn wrap(
+        &self,
+        tenant: &TenantKeys,
+        data_key: &DataKey,
+        _urgency: Urgency,
+    ) -> Result<WrappedDataKey, VaultError> {
         let key = &tenant.current;
         let pinned = match &tenant.version {
             VersionPolicy::FollowLatest => None,
@@ -143,7 +185,12 @@ impl KeyVault for AzureKeyVault {
         })
     }
 
-    async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+    async fn unwrap(
+        &self,
+        tenant: &TenantKeys,
+        wrapped: &WrappedDataKey,
+        _urgency: Urgency,
+    ) -> Result<DataKey, VaultError> {
         let KekId { key, version } = &wrapped.kek;
         let (way, body) = (way_to(&key.vault, tenant), parameters(&wrapped.bytes));
         let answer = self.ask(Asked::Unwrap, &way, |client, method_options| {
@@ -162,6 +209,16 @@ impl KeyVault for AzureKeyVault {
         // Something else than a data key was wrapped under the customer's key, by somebody who can wrap there.
         let bytes = std::mem::take(&mut *answer.bytes()?);
         DataKey::from_unwrapped(bytes).ok_or_else(|| VaultCause::WrappedKeyInvalid.into())
+    }
+
+    async fn newest(&self, tenant: &TenantKeys, _urgency: Urgency) -> Result<KekId, VaultError> {
+        let _ = tenant;
+        todo!("azure")
+    }
+
+    fn forget(&self, tenant: &TenantKeys) {
+        let _ = tenant;
+        todo!("azure")
     }
 }
 

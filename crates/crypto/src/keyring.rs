@@ -11,14 +11,18 @@
 //! It is logged here too, when it changes, as nobody may be waiting for it: the customer's refusal at `info`, what does not
 //! answer at `warn`, our own failure at `error`; the same again, and bytes that do not unwrap, at `debug`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
 use crate::{
+    assurance::Assurance,
     cache::{KeyCache, Slot},
     calls::Calls,
     envelope::is_modulus_len,
@@ -32,7 +36,7 @@ use crate::{
     stats::{Counter, Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
     troubles::Troubles,
-    vault::{Call, Fault, KeyVault, Reach, VaultCause, VaultError, WrappedDataKey},
+    vault::{Call, Fault, KeyVault, Reach, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 
 mod leasing;
@@ -50,6 +54,33 @@ pub struct SealerLimits {
     pub cached_refusals: u64,
     /// The most tenants with an active lease; the least recently used gives way.
     pub leases: u64,
+    /// The most data keys whose rewrapped form is kept, so that each is wrapped once however many envelopes carry it.
+    pub rewrapped: u64,
+    /// The most calls to vaults under way at once.
+    pub calls: usize,
+    /// Of them, the most of one tenant.
+    pub calls_per_tenant: usize,
+    /// How long a refusal that may pass is asked about again before it is believed; meanwhile nothing that it concerns is used.
+    pub confirmation: Duration,
+    /// What is needed to go on using what is held. `None` asks for nothing: each key then has its time and no more.
+    pub assurance: Option<Assurance>,
+}
+
+impl Default for SealerLimits {
+    /// 100,000 data keys, 10,000 refusals and leases, 100,000 rewrapped keys, 4,096 calls of which 64 of a tenant, three seconds to
+    /// confirm, no assurance.
+    fn default() -> Self {
+        Self {
+            cached_data_keys: 100_000,
+            cached_refusals: 10_000,
+            leases: 10_000,
+            rewrapped: 100_000,
+            calls: 4_096,
+            calls_per_tenant: 64,
+            confirmation: Duration::from_secs(3),
+            assurance: None,
+        }
+    }
 }
 
 /// The data keys of all tenants.
@@ -150,7 +181,7 @@ impl Keyring {
         standing: &Arc<Standing>,
         data_key: &DataKey,
     ) -> Result<WrappedDataKey, VaultError> {
-        let wrap = async { as_asked(tenant, self.vault.wrap(tenant, data_key).await?) };
+        let wrap = async { as_asked(tenant, self.vault.wrap(tenant, data_key, Urgency::Request).await?) };
         self.call(standing, &self.counters.vault_wraps, wrap).await
     }
 
@@ -161,7 +192,7 @@ impl Keyring {
         standing: &Arc<Standing>,
         wrapped: &WrappedDataKey,
     ) -> Result<DataKey, VaultError> {
-        let unwrap = self.vault.unwrap(tenant, wrapped);
+        let unwrap = self.vault.unwrap(tenant, wrapped, Urgency::Request);
         self.call(standing, &self.counters.vault_unwraps, unwrap).await
     }
 

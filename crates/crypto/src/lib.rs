@@ -10,7 +10,7 @@
 //! # use std::sync::Arc;
 //! # use keyferry_crypto::{context::EncryptionContext, sealer::*, tenant::TenantKeys, vault::KeyVault};
 //! # async fn example(vault: Arc<dyn KeyVault>, tenant: TenantKeys) -> Result<(), Box<dyn std::error::Error>> {
-//! let sealer = Sealer::new(vault, SealerLimits { cached_data_keys: 100_000, cached_refusals: 10_000, leases: 10_000 });
+//! let sealer = Sealer::new(vault, SealerLimits::default());
 //! let context = EncryptionContext::new([("app".into(), "payroll".into())].into())?;
 //! let sealed = sealer.seal(&tenant, Content::Data, &context, b"a salary").await?;
 //! let opened = sealer.open(&tenant, Content::Data, &context, &sealed.envelope).await?;
@@ -50,8 +50,11 @@
 //! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `calls` what bounds the misses,
 //! `troubles` what keeps the log short, `standstill` what notices that time was lost, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
 
+pub mod assurance;
+pub mod canary;
 pub mod context;
 pub mod id;
+pub mod news;
 pub mod sealer;
 pub mod secret;
 pub mod tenant;

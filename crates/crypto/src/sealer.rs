@@ -16,22 +16,28 @@
 mod keys;
 
 use std::{
+    collections::HashSet,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::{
+    sync::broadcast,
+    time::{Instant, MissedTickBehavior},
+};
 
 pub use self::keys::{OpeningKey, SealingKey};
 use crate::{
     aead::{NotAuthentic, TooLong},
+    canary::Canary,
     cbor::NotCanonical,
     commitment::Commitment,
     context::EncryptionContext,
     envelope::{Envelope, Wrapping},
     id::{KekId, TenantId},
     keyring::Keyring,
+    news::{News, Refusal},
     random::{self, NoRandomness},
     secret::SecretBytes,
     standstill::{Standstill, wall_clock},
@@ -187,6 +193,64 @@ impl Sealer {
     /// The same for every tenant: for whoever does not know whom a change was about.
     pub fn evict_all(&self) {
         self.keyring.evict_all();
+    }
+
+    /// Forgets what another replica learnt that the customer refuses, as if it had been refused here: evicts all that the refusal
+    /// means, and answers with it for a moment.
+    pub fn obey(&self, tenant: TenantId, refusal: &Refusal) {
+        let _ = (tenant, refusal);
+        todo!("keyring")
+    }
+
+    /// Takes it that all was heard, up to `at`, that others learnt of customers' keys.
+    pub fn heard(&self, at: Instant) {
+        let _ = at;
+        todo!("keyring")
+    }
+
+    /// Takes it that these tenants' keys, and no others, are not watched just now: before what is held of them is used, the vault
+    /// is asked.
+    pub fn mistrust(&self, tenants: HashSet<TenantId>) {
+        let _ = tenants;
+        todo!("keyring")
+    }
+
+    /// The tenants of whom anything is held: a data key for opening, or a lease.
+    #[must_use]
+    pub fn holding(&self) -> Vec<TenantId> {
+        todo!("keyring")
+    }
+
+    /// What is learnt of customers' keys from now on. Whoever lags behind misses some.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        todo!("keyring")
+    }
+
+    /// Wraps a canary under the tenant's current key, and unwraps it once as proof.
+    pub async fn plant(&self, tenant: &TenantKeys) -> Result<Canary, SealerError> {
+        let _ = tenant;
+        todo!("probing")
+    }
+
+    /// Unwraps a canary, past every cache. What it teaches is learnt as from any other call: a refusal evicts. Fails as
+    /// [`VaultCause::AnswerInvalid`] if it unwraps to something else.
+    pub async fn probe(&self, tenant: &TenantKeys, canary: &Canary) -> Result<(), VaultError> {
+        let _ = (tenant, canary);
+        todo!("probing")
+    }
+
+    /// The version of the tenant's current key that would wrap now.
+    pub async fn newest(&self, tenant: &TenantKeys) -> Result<KekId, VaultError> {
+        let _ = tenant;
+        todo!("probing")
+    }
+
+    /// Has the tenant sealed for under `newest` from now on, if it follows its key's versions: a lease under another version is
+    /// used no more. What it sealed opens as before.
+    pub fn follow(&self, tenant: &TenantKeys, newest: &KekId) {
+        let _ = (tenant, newest);
+        todo!("leasing")
     }
 
     /// A new random key for a caller, `len` bytes long.

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::{id::KekId, secret::DataKey, tenant::TenantKeys};
 
@@ -19,10 +20,40 @@ pub struct WrappedDataKey {
 #[async_trait]
 pub trait KeyVault: Send + Sync + 'static {
     /// Wraps `data_key` under the tenant's current key, at the version that its policy names.
-    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError>;
+    async fn wrap(
+        &self,
+        tenant: &TenantKeys,
+        data_key: &DataKey,
+        urgency: Urgency,
+    ) -> Result<WrappedDataKey, VaultError>;
 
     /// Unwraps `wrapped`, whose KEK the caller has found among the tenant's keys.
-    async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError>;
+    async fn unwrap(
+        &self,
+        tenant: &TenantKeys,
+        wrapped: &WrappedDataKey,
+        urgency: Urgency,
+    ) -> Result<DataKey, VaultError>;
+
+    /// The version of the tenant's current key that would wrap now: the newest, or the pinned one. To be told so proves nothing
+    /// about unwrapping.
+    async fn newest(&self, tenant: &TenantKeys, urgency: Urgency) -> Result<KekId, VaultError>;
+
+    /// Forgets what was got for the tenant and may have been taken away since: tokens, and connections that a firewall would
+    /// not let be made anew.
+    fn forget(&self, tenant: &TenantKeys);
+}
+
+/// How much depends on a call being made at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Urgency {
+    /// A canary. It is how a withdrawal is noticed: it is made whatever else is asked of the vault, once and without a second
+    /// try, and not answered from what is known of the vault.
+    Watch,
+    /// Somebody waits for it.
+    Request,
+    /// Nobody waits. It gives way to the others where the vault's limits are near.
+    Background,
 }
 
 /// Why a key vault did not do as asked. Cheap to clone: one failure answers everyone who waited for the same call.
@@ -60,8 +91,10 @@ pub enum Fault {
     Service,
 }
 
-/// The named causes: rows of Key Vault's and Entra's error tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The named causes: rows of Key Vault's and Entra's error tables. Each has a name that is kept in stores and shown, in
+/// kebab-case: `"key-disabled"` reads as [`VaultCause::KeyDisabled`], and [`VaultCause::slug`] writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum VaultCause {
     /// The key, or this version of it, is disabled (403 `KeyDisabled`).
     KeyDisabled,
@@ -122,6 +155,8 @@ pub enum VaultCause {
     EntraUnavailable,
     /// As many of the tenant's calls are under way as we allow, or of all tenants'. Nothing was asked.
     Busy,
+    /// The call would come too near to the vault's documented limits. Nothing was asked.
+    QuotaSpent,
 
     /// Our own secret is wrong (AADSTS7000215). Affects every tenant.
     AppSecretInvalid,
@@ -138,8 +173,9 @@ pub enum VaultCause {
 }
 
 /// What was asked of a vault. The same refusal means another thing for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Call {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Call {
     /// To wrap.
     Wrap,
     /// To unwrap.
@@ -170,7 +206,28 @@ pub(crate) struct Meaning {
     pub(crate) doubted: Option<Reach>,
 }
 
+impl Call {
+    /// Its name in stores.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        self.into()
+    }
+}
+
 impl VaultCause {
+    /// Its name in stores and on the wire.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether a refusal for this cause may be said by one of a vault's machines while another grants, as a change spreads: it
+    /// counts only once it is confirmed.
+    #[must_use]
+    pub fn is_doubtful(self) -> bool {
+        matches!(self, Self::RoleMissing | Self::AccessPolicyMissing | Self::AccessDenied)
+    }
+
     /// Whose move it is.
     #[must_use]
     pub fn fault(self) -> Fault {
@@ -202,7 +259,8 @@ impl VaultCause {
             | Self::TokenNotVerifiable
             | Self::EntraThrottled
             | Self::EntraUnavailable
-            | Self::Busy => Fault::Unavailable,
+            | Self::Busy
+            | Self::QuotaSpent => Fault::Unavailable,
             Self::AppSecretInvalid
             | Self::AppSecretExpired
             | Self::AppAssertionInvalid
@@ -256,6 +314,7 @@ impl VaultCause {
             | Self::EntraThrottled
             | Self::EntraUnavailable
             | Self::Busy
+            | Self::QuotaSpent
             | Self::AppSecretInvalid
             | Self::AppSecretExpired
             | Self::AppAssertionInvalid
@@ -284,6 +343,7 @@ impl VaultCause {
             | Self::EntraThrottled
             | Self::EntraUnavailable
             | Self::Busy
+            | Self::QuotaSpent
             | Self::AppSecretInvalid
             | Self::AppSecretExpired
             | Self::AppAssertionInvalid
@@ -311,7 +371,7 @@ impl VaultCause {
 
     /// Whether this says that the vault is unavailable: it, or its directory, was asked in vain.
     pub(crate) fn is_outage(self) -> bool {
-        self.fault() == Fault::Unavailable && self != Self::Busy
+        self.fault() == Fault::Unavailable && !matches!(self, Self::Busy | Self::QuotaSpent)
     }
 
     /// Whether this is the customer's definite no, upon which cached keys must go at once. Unavailable is not revoked.
@@ -377,49 +437,12 @@ impl std::error::Error for VaultError {}
 mod tests {
     use super::*;
 
-    use VaultCause as Cause;
-
-    const CAUSES: [VaultCause; 34] = [
-        Cause::KeyDisabled,
-        Cause::KeyNotFound,
-        Cause::KeyNotUsable,
-        Cause::KeyOperationForbidden,
-        Cause::RoleMissing,
-        Cause::AccessPolicyMissing,
-        Cause::FirewallDenied,
-        Cause::PublicAccessDisabled,
-        Cause::AccessDenied,
-        Cause::ConsentMissing,
-        Cause::PrincipalDisabled,
-        Cause::ConditionalAccess,
-        Cause::DirectoryNotFound,
-        Cause::WrongDirectory,
-        Cause::KeyVaultPrincipalMissing,
-        Cause::PrivateEndpointClosed,
-        Cause::VaultNotFound,
-        Cause::WrappedKeyInvalid,
-        Cause::Throttled,
-        Cause::VaultFailed,
-        Cause::Timeout,
-        Cause::ConnectionFailed,
-        Cause::CertificateInvalid,
-        Cause::AnswerInvalid,
-        Cause::TokenNotVerifiable,
-        Cause::EntraThrottled,
-        Cause::EntraUnavailable,
-        Cause::Busy,
-        Cause::AppSecretInvalid,
-        Cause::AppSecretExpired,
-        Cause::AppAssertionInvalid,
-        Cause::AppCredentialUnavailable,
-        Cause::TokenRejected,
-        Cause::RequestRejected,
-    ];
+    const CAUSES: &[VaultCause] = VaultCause::VARIANTS;
     const GUIDE: &str = include_str!("../../../docs/azure.md");
 
     #[test]
     fn whatever_is_a_refusal_reaches_something_and_nothing_else_does() {
-        for cause in CAUSES {
+        for &cause in CAUSES {
             for call in [Call::Wrap, Call::Unwrap] {
                 assert_eq!(cause.meaning(call).is_some(), cause.is_refusal(), "{cause:?}");
             }
@@ -429,7 +452,7 @@ mod tests {
     #[test]
     fn the_guide_tells_how_far_each_refusal_reaches() {
         let (_, section) = GUIDE.split_once("## What a refusal takes").unwrap();
-        for cause in CAUSES {
+        for &cause in CAUSES {
             let named = format!("`{cause:?}`");
             let row = section
                 .lines()

@@ -5,6 +5,7 @@
 //! hot path asks no database, and known tenants keep working while the database is down.
 
 mod error;
+pub mod key;
 pub mod onboarding;
 mod postgres;
 mod row;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use self::{
     error::RegistryError,
+    key::KeyStore,
     onboarding::{Onboarding, OnboardingStore},
     postgres::PostgresStore,
     sqlite::SqliteStore,

@@ -14,10 +14,12 @@ mod store;
 use std::collections::BTreeMap;
 
 use keyferry_crypto::{
-    id::{Cloud, DirectoryId, KekId, TenantId},
+    id::{Cloud, DirectoryId, TenantId},
     tenant::SealingPolicy,
 };
 use time::OffsetDateTime;
+
+pub use keyferry_crypto::canary::Canary;
 
 pub use self::{
     answers::Answers,
@@ -93,17 +95,6 @@ pub enum Stage {
         /// When it ended.
         at: OffsetDateTime,
     },
-}
-
-/// A random value that was wrapped once under the customer's key. The value itself is not kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Canary {
-    /// The key encryption key that wrapped it.
-    pub kek: KekId,
-    /// The RSA ciphertext.
-    pub wrapped: Box<[u8]>,
-    /// SHA-256 of the value.
-    pub digest: [u8; 32],
 }
 
 /// Which link to the customer's page is good: the one of this serial, until it expires.

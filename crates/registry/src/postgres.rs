@@ -3,6 +3,7 @@
 
 mod feed;
 mod idempotency;
+mod keys;
 mod onboardings;
 mod tenants;
 

@@ -1,6 +1,7 @@
 //! The store in SQLite: embedded, one process. Every line of its SQL is here and in the modules below.
 
 mod idempotency;
+mod keys;
 mod onboardings;
 mod tenants;
 

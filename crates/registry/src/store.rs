@@ -9,6 +9,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::{
     error::RegistryError,
+    key::KeyStore,
     onboarding::OnboardingStore,
     tenant::{Revision, Slug, Tenant},
 };
@@ -50,7 +51,7 @@ pub trait TenantStore: Send + Sync + 'static {
 }
 
 /// What a database does for the whole of the registry.
-pub trait Store: TenantStore + OnboardingStore {
+pub trait Store: TenantStore + OnboardingStore + KeyStore {
     /// Tells which onboardings changed, here or on another replica, from now on: for whoever shows one. It is told while
     /// [`TenantStore::listen`] is. A change may be told more than once, or be lost: whoever relies on it also polls.
     fn onboarding_changes(&self) -> broadcast::Receiver<TenantId>;

@@ -27,9 +27,10 @@ use tokio::{
 use self::position::Position;
 use crate::{
     error::RegistryError,
+    key::KeyEvent,
     onboarding::{Event, Onboarding, OnboardingStore},
     store::{Created, Idempotency, TenantStore},
-    tenant::{Slug, Tenant},
+    tenant::{Revision, Slug, Tenant},
 };
 
 /// Bounds of the view.
@@ -59,10 +60,14 @@ pub struct Registry {
 }
 
 /// Whom a change in the view is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Changed {
     /// One tenant.
     Tenant(TenantId),
+    /// Something happened to a tenant's key. Told of what happens from the start of the view on.
+    Key(Arc<KeyEvent>),
+    /// All changes that were there at that time have been told, up to that revision.
+    Heard(Instant, Revision),
     /// Any of them: the view has begun anew.
     Everything,
 }

@@ -241,6 +241,9 @@ kinds! {
     /// [`VaultCause::Busy`].
     VaultBusy = SERVICE_UNAVAILABLE "vault-busy" Unavailable
         "Too many calls to the customer's vault at once" "This replica has as many calls to vaults under way as it allows for one tenant, or for all. Nothing was sent. Try again after `retry-after`.";
+    /// [`VaultCause::QuotaSpent`].
+    VaultQuotaSpent = SERVICE_UNAVAILABLE "vault-quota-spent" Unavailable
+        "The customer's vault is near its limit" "Another call would come too near to the limit that Azure sets this vault. Nothing was sent. Try again after `retry-after`.";
 
     // Ours.
 
@@ -319,6 +322,7 @@ impl From<VaultCause> for Kind {
             VaultCause::EntraThrottled => Self::EntraThrottled,
             VaultCause::EntraUnavailable => Self::EntraUnavailable,
             VaultCause::Busy => Self::VaultBusy,
+            VaultCause::QuotaSpent => Self::VaultQuotaSpent,
             VaultCause::AppSecretInvalid => Self::AppSecretInvalid,
             VaultCause::AppSecretExpired => Self::AppSecretExpired,
             VaultCause::AppAssertionInvalid => Self::AppAssertionInvalid,

@@ -45,6 +45,7 @@ causes! {
     EntraThrottled "entra-throttled" 503 "vault";
     EntraUnavailable "entra-unavailable" 503 "vault";
     Busy "vault-busy" 503 "vault";
+    QuotaSpent "vault-quota-spent" 503 "vault";
     AppSecretInvalid "app-secret-invalid" 500 "service";
     AppSecretExpired "app-secret-expired" 500 "service";
     AppAssertionInvalid "app-assertion-invalid" 500 "service";

@@ -10,7 +10,7 @@ use keyferry_crypto::{
     id::KekId,
     secret::DataKey,
     tenant::{TenantKeys, VersionPolicy},
-    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+    vault::{KeyVault, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 use tokio::sync::watch;
 
@@ -98,7 +98,7 @@ impl FakeVault {
 
 #[async_trait]
 impl KeyVault for FakeVault {
-    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey, _: Urgency) -> Result<WrappedDataKey, VaultError> {
         self.admit(tenant).await?;
         let version = match &tenant.version {
             VersionPolicy::FollowLatest => VERSION.parse().unwrap(),
@@ -118,7 +118,7 @@ impl KeyVault for FakeVault {
         })
     }
 
-    async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+    async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey, _: Urgency) -> Result<DataKey, VaultError> {
         self.admit(tenant).await?;
         let (hidden, rest) = wrapped.bytes.split_at(32);
         if rest.iter().any(|&byte| byte != 0) {
@@ -127,6 +127,20 @@ impl KeyVault for FakeVault {
         let plain = hidden.iter().map(|hidden| hidden ^ PAD).collect();
         Ok(DataKey::from_unwrapped(plain).unwrap())
     }
+
+    async fn newest(&self, tenant: &TenantKeys, _: Urgency) -> Result<KekId, VaultError> {
+        self.admit(tenant).await?;
+        let version = match &tenant.version {
+            VersionPolicy::FollowLatest => VERSION.parse().unwrap(),
+            VersionPolicy::Pinned(version) => version.clone(),
+        };
+        Ok(KekId {
+            key: tenant.current.clone(),
+            version,
+        })
+    }
+
+    fn forget(&self, _: &TenantKeys) {}
 }
 
 const MODULUS: usize = 256;

@@ -15,7 +15,7 @@ use crate::{
     secret::DataKey,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::{VaultCause, VaultError, WrappedDataKey},
+    vault::{Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 
 /// Which unwrap proves that a version of a key unwraps.
@@ -95,7 +95,7 @@ impl Keyring {
         data_key: &DataKey,
     ) -> Result<(), VaultError> {
         let unwrap = async {
-            match self.vault.unwrap(tenant, wrapped).await {
+            match self.vault.unwrap(tenant, wrapped, Urgency::Request).await {
                 Ok(unwrapped) if unwrapped.is(data_key) => Ok(()),
                 Err(error) if error.cause() != VaultCause::WrappedKeyInvalid => Err(error),
                 // These bytes come from no caller.

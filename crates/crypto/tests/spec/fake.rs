@@ -13,7 +13,7 @@ use keyferry_crypto::{
     sealer::{Content, Opened, Sealed, Sealer, SealerError, SealerLimits},
     secret::DataKey,
     tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
-    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+    vault::{KeyVault, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -210,18 +210,25 @@ impl FakeVault {
 
 #[async_trait]
 impl KeyVault for FakeVault {
-    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey, _: Urgency) -> Result<WrappedDataKey, VaultError> {
         let answer = self.wrap_now(tenant, data_key);
         self.answer(|calls| calls.wraps += 1, |hung| hung.wraps, answer).await
     }
 
-    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey) -> Result<DataKey, VaultError> {
+    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey, _: Urgency) -> Result<DataKey, VaultError> {
         let answer = self.unwrap_now(wrapped);
         let is_first = self.state().unwrapped.insert(wrapped.bytes.clone());
         let count = |calls: &mut Calls| calls.unwraps += 1;
         let hangs = |hung: &Hung| if is_first { hung.proofs } else { hung.unwraps };
         self.answer(count, hangs, answer).await
     }
+
+    async fn newest(&self, tenant: &TenantKeys, _: Urgency) -> Result<KekId, VaultError> {
+        let _ = tenant;
+        todo!("keyring")
+    }
+
+    fn forget(&self, _: &TenantKeys) {}
 }
 
 /// A replica: a sealer on a vault.
@@ -229,7 +236,8 @@ pub(crate) fn replica(vault: &Arc<FakeVault>) -> Arc<Sealer> {
     let limits = SealerLimits {
         cached_data_keys: 10_000,
         cached_refusals: 1000,
-        leases: 1000,
+        leases: 1_000,
+        ..SealerLimits::default()
     };
     Arc::new(Sealer::new(Arc::clone(vault) as Arc<dyn KeyVault>, limits))
 }

@@ -43,7 +43,7 @@ fn kind(cause: VaultCause, awaits_endpoint: bool) -> Kind {
         VaultCause::TokenNotVerifiable => Kind::VaultCannotVerify,
         VaultCause::EntraThrottled => Kind::EntraThrottled,
         VaultCause::EntraUnavailable => Kind::EntraUnavailable,
-        VaultCause::Busy => Kind::VaultBusy,
+        VaultCause::Busy | VaultCause::QuotaSpent => Kind::VaultBusy,
         VaultCause::AppSecretInvalid => Kind::OurSecretInvalid,
         VaultCause::AppSecretExpired => Kind::OurSecretExpired,
         VaultCause::AppAssertionInvalid => Kind::OurAssertionRefused,

@@ -55,6 +55,7 @@ fn is_about_vault(cause: VaultCause) -> bool {
         | VaultCause::EntraThrottled
         | VaultCause::EntraUnavailable
         | VaultCause::Busy
+        | VaultCause::QuotaSpent
         | VaultCause::ConsentMissing
         | VaultCause::PrincipalDisabled
         | VaultCause::ConditionalAccess

@@ -7,7 +7,7 @@ use keyferry_azure::KeyDescription;
 use keyferry_crypto::{
     secret::{DATA_KEY_LEN, DataKey},
     tenant::{Route, TenantKeys},
-    vault::{KeyVault as _, VaultCause, VaultError, WrappedDataKey},
+    vault::{VaultCause, VaultError, WrappedDataKey},
 };
 use keyferry_registry::onboarding::{Canary, CheckName, Observed};
 use sha2::{Digest as _, Sha256};
