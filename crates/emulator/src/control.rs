@@ -33,6 +33,10 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>, stop: Cancel
             "/faults",
             get(|Shared(state): Shared<Arc<State>>| async move { Json(state.faults.list()) }),
         )
+        .route(
+            "/event-subscriptions",
+            get(|Shared(state): Shared<Arc<State>>| async move { Json(state.events.list()) }),
+        )
         .route("/hosts", get(hosts))
         .route("/ca.pem", get(ca))
         .route("/managed-identity/{directory}/{client_id}", get(managed_identity))

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::error::TokenError;
-pub(crate) use self::token::mint_managed_identity;
+pub(crate) use self::token::{mint_managed_identity, token_for};
 use crate::{calls::Operation, keyvault::json_answer, state::State};
 
 /// The hosts that Entra answers at, one for each cloud, with that cloud's vault suffixes.

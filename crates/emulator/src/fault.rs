@@ -3,9 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::{calls::Operation, order::OrderError, service::Service, world::World};
+use crate::{calls::Operation, encoding::now, order::OrderError, service::Service, world::World};
 
 /// An order: the first matching one is applied to a request, before anything but the presence of a token is looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +26,19 @@ pub struct FaultOrder {
     /// How likely, from 0 to 1, for each matching request; always if left out.
     #[serde(default)]
     pub probability: Option<f64>,
+    /// Comes and goes, beginning with its order; there all the time if left out.
+    #[serde(default)]
+    pub flapping: Option<Flapping>,
+}
+
+/// How a fault comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flapping {
+    /// Milliseconds that it is there.
+    pub fails_millis: u64,
+    /// Milliseconds that it is not, before it is there again.
+    pub serves_millis: u64,
 }
 
 /// What can happen to a request.
@@ -63,10 +77,17 @@ pub(crate) struct Faults(Mutex<InForce>);
 
 #[derive(Debug, Default)]
 struct InForce {
-    orders: Vec<FaultOrder>,
+    orders: Vec<Ordered>,
     /// Cancelled, and replaced, when the orders are cleared.
     cleared: CancellationToken,
     random: Random,
+}
+
+/// An order, and when it was given.
+#[derive(Debug)]
+struct Ordered {
+    order: FaultOrder,
+    at: OffsetDateTime,
 }
 
 /// A fault that a request met.
@@ -79,7 +100,7 @@ pub(crate) struct Met {
 
 impl Faults {
     pub(crate) fn order(&self, order: FaultOrder) {
-        self.in_force().orders.push(order);
+        self.in_force().orders.push(Ordered { order, at: now() });
     }
 
     pub(crate) fn clear(&self) {
@@ -89,7 +110,8 @@ impl Faults {
     }
 
     pub(crate) fn list(&self) -> Vec<FaultOrder> {
-        self.in_force().orders.clone()
+        let in_force = self.in_force();
+        in_force.orders.iter().map(|ordered| ordered.order.clone()).collect()
     }
 
     /// The fault that this request meets, if any; counts it off its order.
@@ -100,10 +122,11 @@ impl Faults {
             cleared,
             random,
         } = &mut *in_force;
-        let met = orders
-            .iter()
-            .position(|order| order.matches(host, operation) && random.happens(order.probability))?;
-        let order = orders.get_mut(met)?;
+        let met = orders.iter().position(|ordered| {
+            let order = &ordered.order;
+            order.matches(host, operation) && ordered.is_there(now()) && random.happens(order.probability)
+        })?;
+        let order = &mut orders.get_mut(met)?.order;
         let fault = order.fault.clone();
         if let Some(times) = &mut order.times {
             *times = times.saturating_sub(1);
@@ -130,6 +153,7 @@ impl FaultOrder {
             fault,
             times: None,
             probability: None,
+            flapping: None,
         }
     }
 
@@ -150,6 +174,9 @@ impl FaultOrder {
         if self.probability.is_some_and(|likely| !(0.0..=1.0).contains(&likely)) {
             return Err(OrderError::NeverMet("a probability is from 0 to 1"));
         }
+        if self.flapping.is_some_and(|flapping| flapping.fails_millis == 0) {
+            return Err(OrderError::NeverMet("it is never there"));
+        }
         match self.fault {
             Fault::Status { status } if !(200..=599).contains(&status) => {
                 Err(OrderError::NeverMet("a status is from 200 to 599"))
@@ -161,6 +188,18 @@ impl FaultOrder {
     fn matches(&self, host: &str, operation: Operation) -> bool {
         self.host.as_deref().is_none_or(|wanted| wanted == host)
             && self.operation.is_none_or(|wanted| wanted == operation)
+    }
+}
+
+impl Ordered {
+    /// Whether it is there at that time, if it comes and goes.
+    fn is_there(&self, at: OffsetDateTime) -> bool {
+        let Some(flapping) = self.order.flapping else {
+            return true;
+        };
+        let since = (at - self.at).whole_milliseconds().unsigned_abs();
+        let fails = u128::from(flapping.fails_millis);
+        since % (fails + u128::from(flapping.serves_millis)) < fails
     }
 }
 
@@ -206,6 +245,31 @@ mod tests {
             assert_eq!(orders.first().map_or(Some(0), |order| order.times), Some(left));
         }
         assert!(faults.meet(HOST, Operation::UnwrapKey).is_none());
+    }
+
+    #[test]
+    fn a_fault_that_flaps_is_there_and_not_by_turns() {
+        let at = now();
+        let flapping = Some(Flapping {
+            fails_millis: 200,
+            serves_millis: 300,
+        });
+        let order = FaultOrder {
+            flapping,
+            ..order(Fault::Reset, None)
+        };
+        let ordered = Ordered { order, at };
+        for (millis, is_there) in [
+            (0, true),
+            (199, true),
+            (200, false),
+            (499, false),
+            (500, true),
+            (700, false),
+        ] {
+            let after = at + time::Duration::milliseconds(millis);
+            assert_eq!(ordered.is_there(after), is_there, "{millis}");
+        }
     }
 
     #[test]

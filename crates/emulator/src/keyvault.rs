@@ -32,6 +32,8 @@ pub(crate) struct Call<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) client: IpAddr,
+    /// The number of its connection: those made later have higher ones.
+    pub(crate) connection: u64,
     /// The vault that its private endpoint leads to, if it comes through one.
     pub(crate) private: Option<String>,
 }

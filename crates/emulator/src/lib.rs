@@ -16,10 +16,12 @@
 //! ```
 
 mod arm;
+mod background;
 mod calls;
 mod control;
 mod encoding;
 mod entra;
+mod events;
 mod fault;
 mod form;
 mod html;
@@ -51,7 +53,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::state::State;
 pub use crate::{
     calls::{CallCount, Operation},
-    fault::{Fault, FaultOrder},
+    events::{Disturbance, EVENT_GRID, EventBearer, EventSchema, EventSubscription, SubscriptionState, Validation},
+    fault::{Fault, FaultOrder, Flapping},
     order::{Order, OrderError},
     rsa::{RsaError, RsaKey},
     world::{
@@ -117,6 +120,10 @@ impl Emulator {
             stop,
             tasks,
         };
+        emulator
+            .state
+            .background
+            .start(&emulator.state, &emulator.tasks, &emulator.stop);
         let doors = emulator.state.private.open(emulator.https, &emulator.state.world())?;
         emulator.tasks.spawn(server::serve(
             https,
@@ -203,6 +210,12 @@ impl Emulator {
             .filter(|call| call.host.eq_ignore_ascii_case(host) && call.operation == operation)
             .map(|call| call.count)
             .sum()
+    }
+
+    /// How each subscription to a vault's events fares.
+    #[must_use]
+    pub fn event_subscriptions(&self) -> Vec<SubscriptionState> {
+        self.state.events.list()
     }
 
     /// The fault orders in force, each with the times that are left. One that was met as often as it says is gone.

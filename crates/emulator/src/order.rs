@@ -1,6 +1,10 @@
 //! Orders: everything that can be told to the emulator, from Rust or through the control port, in one list.
 
-use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,6 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     encoding::{hex_name, unb64, unix_now},
+    events::{Disturbance, Event, EventKind, EventSubscription},
     fault::FaultOrder,
     rsa::RsaKey,
     state::State,
@@ -75,6 +80,9 @@ pub enum Order {
     ProtectVault { host: String },
     /// Opens, restricts or closes a vault's network.
     SetNetwork { host: String, network: Network },
+    /// Has connections that are open when a vault's network is closed to them, or their private endpoint is rejected, be
+    /// served on as before; or ends that.
+    SetLingering { host: String, lingers: bool },
     /// Turns a vault to access policies, or back to roles.
     SetAccessPolicies {
         host: String,
@@ -107,7 +115,7 @@ pub enum Order {
         #[serde(default)]
         role_seconds: u32,
     },
-    /// Ends all waiting: every consent and every change of roles is known from now on.
+    /// Ends all waiting: every consent and every change of roles is known from now on, and what was ordered for later is done.
     EndPropagation,
     /// Makes a subscription that a directory owns, unless it is there.
     CreateSubscription { subscription: Uuid, directory: Uuid },
@@ -163,8 +171,35 @@ pub enum Order {
     DeleteKey { host: String, name: String },
     /// Recovers a key.
     RecoverKey { host: String, name: String },
+    /// Subscribes a webhook to a vault's events, in place of whichever subscription had that name. What the webhook says to
+    /// that is told by `GET /event-subscriptions`.
+    SubscribeEvents {
+        host: String,
+        name: String,
+        subscription: EventSubscription,
+    },
+    /// Ends a subscription.
+    UnsubscribeEvents { host: String, name: String },
+    /// Has a subscription's events delivered more than once, late or out of order; and what waits delivered now, unless it is
+    /// held.
+    DisturbEvents {
+        host: String,
+        name: String,
+        #[serde(default)]
+        disturbance: Disturbance,
+    },
+    /// Tells subscribers that a version of a key (or the latest) expires soon, or has expired.
+    TellExpiry {
+        host: String,
+        name: String,
+        #[serde(default)]
+        version: String,
+        expired: bool,
+    },
     /// Presents an expired certificate for a host, or again a valid one. Open connections stay.
     SetCertificateExpired { host: String, expired: bool },
+    /// Carries out orders, one after the other, after a while or when all waiting is ended. One that cannot be is logged.
+    Later { after_millis: u64, orders: Vec<Order> },
     /// Orders a fault.
     Fault { fault: FaultOrder },
     /// Takes all faults back.
@@ -233,6 +268,23 @@ pub(crate) fn carry_out(state: &State, order: Order) -> Result<Value, OrderError
             state.throttle.begin(&host, crypto, other, held);
             Ok(Value::Null)
         }
+        Order::Later { after_millis, orders } => {
+            later(state, Duration::from_millis(after_millis), orders);
+            Ok(Value::Null)
+        }
+        Order::EndPropagation => {
+            state.background.hasten();
+            state.change(World::end_propagation);
+            Ok(Value::Null)
+        }
+        Order::SetNetwork { host, network } => {
+            // Of the connections that are open now each has a lower number.
+            let next = state.connections.fetch_add(1, Ordering::Relaxed) + 1;
+            state.change(|world| {
+                find(world, &host)?.set_network(network, next);
+                Ok(Value::Null)
+            })
+        }
         Order::Fault { mut fault } => {
             fault.host = fault.host.map(|host| host.to_ascii_lowercase());
             fault.check(&state.world())?;
@@ -247,8 +299,70 @@ pub(crate) fn carry_out(state: &State, order: Order) -> Result<Value, OrderError
             state.calls.reset();
             Ok(Value::Null)
         }
-        order => entra(state, order),
+        order => events(state, order),
     }
+}
+
+/// Carries out what concerns Event Grid.
+fn events(state: &State, order: Order) -> Result<Value, OrderError> {
+    match order {
+        Order::SubscribeEvents {
+            host,
+            name,
+            subscription,
+        } => {
+            let host = find(&mut state.world(), &host)?.host.clone();
+            state.events.subscribe(state, host, name, subscription);
+        }
+        Order::UnsubscribeEvents { host, name } => {
+            state.events.unsubscribe(host.to_ascii_lowercase(), name)?;
+        }
+        Order::DisturbEvents {
+            host,
+            name,
+            disturbance,
+        } => {
+            state.events.disturb(host.to_ascii_lowercase(), name, disturbance)?;
+        }
+        Order::TellExpiry {
+            host,
+            name,
+            version,
+            expired,
+        } => {
+            let kind = if expired {
+                EventKind::Expired
+            } else {
+                EventKind::NearExpiry
+            };
+            let (host, event) = {
+                let mut world = state.world();
+                let vault = find(&mut world, &host)?;
+                let key = vault.keys.get(&name).ok_or(OrderError::Missing("key"))?;
+                let version = key.version(&version).ok_or(OrderError::Missing("version"))?;
+                (vault.host.clone(), Event::of(kind, vault, &name, version))
+            };
+            state.events.tell(&host, &event);
+        }
+        order => return entra(state, order),
+    }
+    Ok(Value::Null)
+}
+
+/// Whoever orders it does not wait for it.
+fn later(state: &State, after: Duration, orders: Vec<Order>) {
+    let hastened = state.background.hastened();
+    state.background.spawn(|state| async move {
+        let _ = hastened.run_until_cancelled(tokio::time::sleep(after)).await;
+        let carried_out = tokio::task::spawn_blocking(move || {
+            orders
+                .into_iter()
+                .try_for_each(|order| carry_out(&state, order).map(drop))
+        });
+        if let Ok(Err(error)) = carried_out.await {
+            tracing::warn!(%error, "what was ordered for later cannot be carried out");
+        }
+    });
 }
 
 /// Carries out what concerns the resource manager.
@@ -394,7 +508,6 @@ fn entra(state: &State, order: Order) -> Result<Value, OrderError> {
                     role_seconds,
                 };
             }
-            Order::EndPropagation => world.end_propagation(),
             order => return resources(world, order),
         }
         Ok(Value::Null)
@@ -411,7 +524,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         }
         Order::MoveVault { host, directory } => find(world, &host)?.directory = directory,
         Order::ProtectVault { host } => find(world, &host)?.options.purge_protection = true,
-        Order::SetNetwork { host, network } => find(world, &host)?.options.network = network,
+        Order::SetLingering { host, lingers } => find(world, &host)?.set_lingering(lingers),
         Order::SetAccessPolicies { host, access_policies } => {
             find(world, &host)?.options.access_policies = access_policies;
         }
@@ -455,6 +568,7 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         | Order::SetPropagation { .. }
         | Order::EndPropagation
         | Order::CreateVault { .. }
+        | Order::SetNetwork { .. }
         | Order::CreateSubscription { .. }
         | Order::CreateNetwork { .. }
         | Order::SetNetworkContributor { .. }
@@ -466,6 +580,11 @@ fn vault(world: &mut World, order: Order) -> Result<Value, OrderError> {
         | Order::ImportKey { .. }
         | Order::BeginWindow { .. }
         | Order::SetCertificateExpired { .. }
+        | Order::SubscribeEvents { .. }
+        | Order::UnsubscribeEvents { .. }
+        | Order::DisturbEvents { .. }
+        | Order::TellExpiry { .. }
+        | Order::Later { .. }
         | Order::Fault { .. }
         | Order::ClearFaults
         | Order::ResetCalls => {}
@@ -486,11 +605,14 @@ fn add_version(state: &State, host: &str, name: &str, key: RsaKey) -> Result<Val
     if !is_key_name(name) {
         return Err(OrderError::Name);
     }
-    state.change(|world| {
+    let (host, kid, event) = state.change(|world| {
         let vault = find(world, host)?;
         let version = KeyVersion::new(Arc::new(key), vault.is_hsm());
         let kid = version.kid(vault, name);
+        let event = Event::of(EventKind::NewVersion, vault, name, &version);
         vault.keys.entry(name.to_owned()).or_default().versions.push(version);
-        Ok(json!({"kid": kid}))
-    })
+        Ok((vault.host.clone(), kid, event))
+    })?;
+    state.events.tell(&host, &event);
+    Ok(json!({"kid": kid}))
 }

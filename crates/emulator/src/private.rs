@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::World;
+use crate::world::{PrivateEndpoint, World};
 
 /// Who listens and who is connected on the private network.
 #[derive(Debug, Default)]
@@ -64,11 +64,14 @@ impl PrivateNetwork {
         free.find(|address| self.build(*address).is_ok())
     }
 
-    /// Brings the lines to what the world says: what is not open is broken off, what is gone is listened at no more.
+    /// Brings the lines to what the world says: what is not open is broken off (unless its vault's
+    /// connections linger), what is gone is listened at no more.
     pub(crate) fn settle(&self, world: &World) {
         self.lines().retain(|address, line| {
             let endpoint = world.endpoint_at(*address);
-            if endpoint.is_none_or(|endpoint| !endpoint.is_open()) {
+            let lingers =
+                |endpoint: &PrivateEndpoint| world.vaults.get(&endpoint.vault).is_some_and(|vault| vault.lingers);
+            if endpoint.is_none_or(|endpoint| !endpoint.is_open() && !lingers(endpoint)) {
                 std::mem::take(&mut line.connected).cancel();
             }
             if endpoint.is_none() {

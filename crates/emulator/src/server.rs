@@ -1,6 +1,12 @@
 //! The HTTPS side: one port for every host, told apart by the name that the client asks for.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::body::{Body, Bytes};
 use futures::StreamExt;
@@ -84,6 +90,7 @@ async fn accept(
 async fn connection(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, state: Arc<State>) {
     let mut origin = Origin {
         client: peer.ip(),
+        connection: state.connections.fetch_add(1, Ordering::Relaxed),
         private: None,
     };
     let Ok(local) = stream.local_addr() else { return };

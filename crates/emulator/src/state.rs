@@ -4,14 +4,16 @@ use std::{
     fs, io,
     io::Write,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    background::Background,
     calls::Calls,
     encoding::hex_name,
+    events::Events,
     fault::Faults,
     form::FormToken,
     keyvault::Throttle,
@@ -32,6 +34,10 @@ pub(crate) struct State {
     pub(crate) throttle: Throttle,
     pub(crate) private: PrivateNetwork,
     pub(crate) form_token: FormToken,
+    pub(crate) events: Events,
+    pub(crate) background: Background,
+    /// How many connections were taken so far, and what came between them that has to be told from them.
+    pub(crate) connections: AtomicU64,
 }
 
 /// What is kept between runs.
@@ -73,6 +79,9 @@ impl State {
             throttle: Throttle::default(),
             private: PrivateNetwork::default(),
             form_token: FormToken::draw(),
+            events: Events::default(),
+            background: Background::default(),
+            connections: AtomicU64::new(0),
         };
         state.save(&state.world())?;
         Ok(state)

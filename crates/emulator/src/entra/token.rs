@@ -130,6 +130,15 @@ fn claims(
     Ok(claims)
 }
 
+/// A token that a principal of Azure's own gets for an application's API in the public cloud, if it may have one.
+pub(crate) fn token_for(state: &State, directory: Uuid, client_id: Uuid, resource: &str) -> Option<String> {
+    let world = state.world();
+    let principal = world.principal(directory, client_id)?;
+    let host = "login.microsoftonline.com";
+    let claims = claims(&world, host, directory, client_id, principal, resource, false).ok()?;
+    sign(world.signing_keys.first(), &claims).ok()
+}
+
 /// A managed identity's token for `resource`, as its endpoint gives it: the identity is an application by that id.
 pub(crate) fn mint_managed_identity(state: &State, directory: Uuid, client_id: Uuid, resource: &str) -> Option<Value> {
     let world = state.world();

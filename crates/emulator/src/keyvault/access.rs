@@ -99,7 +99,7 @@ pub(crate) fn verified(world: &World, token: &str) -> Result<Claims, &'static st
 pub(super) fn authorize(state: &State, call: &Call<'_>, caller: &Caller) -> Result<(), Refusal> {
     let world = state.world();
     let vault = vault_of(&world, call)?;
-    if call.origin.private.is_none() && !vault.admits(call.origin.client) {
+    if call.origin.private.is_none() && !vault.admits(call.origin.client, call.origin.connection) {
         return Err(match vault.options.network {
             crate::world::Network::Closed => Refusal::by_connection(vault, caller),
             _ => Refusal::by_firewall(vault, caller, call.origin.client),

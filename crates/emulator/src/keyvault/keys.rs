@@ -13,6 +13,7 @@ use super::{Call, Route, access::vault_of, error::Refusal};
 use crate::{
     calls::Operation,
     encoding::{b64, unix_now},
+    events::{Event, EventKind},
     rsa::RsaKey,
     state::State,
     world::{KeyBundle, KeyVersion, RotationPolicy, Vault, key::ALL_OPERATIONS},
@@ -160,7 +161,7 @@ fn import(state: &State, call: &Call<'_>) -> Done {
 
 fn add_version(state: &State, call: &Call<'_>, mut version: KeyVersion, wishes: Wishes) -> Done {
     wish(&mut version, wishes);
-    state.change(|world| {
+    let (bundle, event) = state.change(|world| {
         let vault = world.vaults.get_mut(call.host).ok_or_else(|| not_found(&call.route))?;
         vault
             .keys
@@ -168,8 +169,11 @@ fn add_version(state: &State, call: &Call<'_>, mut version: KeyVersion, wishes: 
             .or_default()
             .versions
             .push(version.clone());
-        Ok((StatusCode::OK, version.bundle(vault, &call.route.name)))
-    })
+        let event = Event::of(EventKind::NewVersion, vault, &call.route.name, &version);
+        Ok((version.bundle(vault, &call.route.name), event))
+    })?;
+    state.events.tell(call.host, &event);
+    Ok((StatusCode::OK, bundle))
 }
 
 fn wish(version: &mut KeyVersion, wishes: Wishes) {

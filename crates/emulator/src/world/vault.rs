@@ -28,6 +28,12 @@ pub struct Vault {
     /// Changes of these that it does not know of yet.
     #[serde(default)]
     pub propagating: Vec<Propagating>,
+    /// Whether connections that are open are served on when they may no longer be made.
+    #[serde(default)]
+    pub lingers: bool,
+    /// Connections with a lower number are served whatever its network is. Not kept: no connection is either.
+    #[serde(skip)]
+    pub(crate) spared_below: u64,
     /// Whether the vault itself is soft-deleted: its name still resolves, and nothing answers.
     pub deleted: bool,
     /// Its keys by name.
@@ -93,6 +99,8 @@ impl Vault {
             options,
             assignments: Vec::new(),
             propagating: Vec::new(),
+            lingers: false,
+            spared_below: 0,
             deleted: false,
             keys: BTreeMap::new(),
         }
@@ -152,7 +160,24 @@ impl Vault {
         })
     }
 
-    pub(crate) fn admits(&self, client: IpAddr) -> bool {
+    /// Opens, restricts or closes its network. `next` is the number of the next connection.
+    pub(crate) fn set_network(&mut self, network: Network, next: u64) {
+        self.options.network = network;
+        self.spared_below = if self.lingers { next } else { 0 };
+    }
+
+    /// Has open connections served on from now on when they may no longer be made, or ends that.
+    pub(crate) fn set_lingering(&mut self, lingers: bool) {
+        self.lingers = lingers;
+        self.spared_below = 0;
+    }
+
+    /// Whether it serves a client of the public network over the connection of that number.
+    pub(crate) fn admits(&self, client: IpAddr, connection: u64) -> bool {
+        connection < self.spared_below || self.lets_in(client)
+    }
+
+    fn lets_in(&self, client: IpAddr) -> bool {
         match &self.options.network {
             Network::Open => true,
             Network::Firewall(allowed) => allowed.contains(&client),

@@ -104,6 +104,25 @@ async fn nothing_gets_through_until_it_is_approved_and_open_connections_break_wh
 }
 
 #[tokio::test]
+async fn by_order_open_connections_outlive_the_rejection_until_the_order_ends() {
+    let azure = Azure::start().await;
+    let address = azure.endpoint("pe-acme").await;
+    azure.decide("pe-acme", Decision::Approve);
+    let client = azure.client(HOST, azure.at(address));
+    health(&client, HOST).await.unwrap();
+    let linger = |lingers| Order::SetLingering {
+        host: HOST.into(),
+        lingers,
+    };
+    azure.order(linger(true));
+    azure.decide("pe-acme", Decision::Reject);
+    health(&client, HOST).await.unwrap();
+    assert!(!gets_through(&azure, address).await, "a new one");
+    azure.order(linger(false));
+    health(&client, HOST).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn what_is_not_provisioned_yet_is_not_open_though_it_is_approved() {
     let azure = Azure::start().await;
     let wish = azure.wish(&crate::azure::vault_id("acme"));

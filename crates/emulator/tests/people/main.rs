@@ -9,4 +9,5 @@ mod doors;
 mod policies;
 mod portal;
 mod propagation;
+mod withdrawal;
 mod world;
