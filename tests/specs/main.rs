@@ -16,6 +16,7 @@ mod outages;
 mod refusals;
 mod registry;
 mod replicas;
+mod revocation;
 mod rotation;
 mod secrecy;
 mod tenancy;

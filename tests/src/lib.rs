@@ -6,25 +6,36 @@
 #![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
 
 mod answer;
+mod apart;
 mod collector;
 mod credential;
 mod cut;
 mod database;
+mod fleet;
+mod load;
 mod onboarding;
+mod pace;
+mod postgres;
 mod process;
+pub mod revocation;
 mod world;
 
 use std::{io::Write, path::PathBuf, time::Duration};
 
 pub use self::{
     answer::Answer,
+    apart::{Apart, Lane},
     collector::Collector,
     credential::Credential,
     cut::Cut,
     database::Database,
+    fleet::{Fleet, Replica, Ways},
+    load::{Caller, Deed, Load, Record, Records},
     onboarding::{Browser, PUBLIC_URL, SIGNING_KEY, Setup, check, findings, has_all},
-    process::{Keyferry, command, ended, output_of, signal as process_signal},
-    world::{Customer, KEY, LOCATION, SECRET, World, data_key_of, wrapped_data_key_of},
+    pace::Pace,
+    postgres::PostgresServer,
+    process::{Keyferry, command, ended, output_of, program, signal as process_signal, stand_in},
+    world::{Customer, KEY, LOCATION, SECRET, Site, World, data_key_of, wrapped_data_key_of},
 };
 
 /// As long as a slow machine may need for anything that is waited for. What takes longer does not come.

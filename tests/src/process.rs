@@ -3,9 +3,9 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, OnceLock, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -17,12 +17,27 @@ use crate::PATIENCE;
 /// The command, with an environment that says nothing.
 #[must_use]
 pub fn command() -> Command {
-    let specs = std::env::current_exe().unwrap();
-    let binary = specs.parent().unwrap().parent().unwrap().join("keyferry-under-test");
-    let mut command = Command::new(binary);
+    let mut command = Command::new(program());
     command.env_clear();
     command
 }
+
+/// The command's file: beside the tests', unless [`stand_in`] was told of another.
+#[must_use]
+pub fn program() -> PathBuf {
+    let told = PROGRAM.get().cloned();
+    told.unwrap_or_else(|| {
+        let specs = std::env::current_exe().unwrap();
+        specs.parent().unwrap().parent().unwrap().join("keyferry-under-test")
+    })
+}
+
+/// Has another program stand for the command, from the start of this process on.
+pub fn stand_in(program: PathBuf) {
+    PROGRAM.set(program).unwrap();
+}
+
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Runs a command to its end. One that has none is killed, and named.
 #[must_use]
@@ -82,14 +97,15 @@ impl Keyferry {
     /// The same in an environment that says something.
     #[must_use]
     pub fn start_in(environment: &[(&str, &Path)], config: &Path) -> Self {
-        let mut child = command()
-            .args(["serve", "--config"])
-            .arg(config)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command();
+        command.args(["serve", "--config"]).arg(config);
+        Self::start_by(command.envs(environment.iter().copied()))
+    }
+
+    /// The same by a command that ends in one that serves.
+    #[must_use]
+    pub fn start_by(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::default();
         let (following, addresses) = follow(child.stderr.take().unwrap(), Arc::clone(&log));
         let Ok(addr) = addresses.recv_timeout(PATIENCE) else {
@@ -141,6 +157,16 @@ impl Keyferry {
     #[must_use]
     pub fn log(&self) -> Vec<u8> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Holds it where it is (SIGSTOP): it keeps its connections, and does nothing.
+    pub fn pause(&self) {
+        signal(&self.child, "STOP");
+    }
+
+    /// Lets it go on (SIGCONT), unaware of the time that passed.
+    pub fn resume(&self) {
+        signal(&self.child, "CONT");
     }
 
     /// Kills it, with nothing said (SIGKILL).

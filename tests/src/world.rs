@@ -1,7 +1,7 @@
 //! An Azure with a platform and its customers, and the configuration of a Keyferry that serves them.
 
 use std::{
-    fmt::Write,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
@@ -15,7 +15,7 @@ use keyferry_emulator::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{Credential, Database, Keyferry, command, output_of};
+use crate::{Credential, Database, Keyferry, Pace, command, output_of};
 
 /// The name of every customer's key.
 pub const KEY: &str = "kek";
@@ -48,6 +48,19 @@ pub struct World {
     secrets: Vec<(&'static str, Vec<u8>)>,
     service: TokenSource,
     operator: TokenSource,
+}
+
+/// Where one replica is, and where it finds what it needs.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where it serves.
+    pub listen: SocketAddr,
+    /// The registry's URL.
+    pub registry: String,
+    /// Where Azure answers.
+    pub azure: SocketAddr,
+    /// How fast it lives; as it comes if absent.
+    pub pace: Option<Pace>,
 }
 
 /// A customer whose key Keyferry may use.
@@ -315,23 +328,48 @@ impl World {
         self.dir.path().join("ca.pem")
     }
 
+    /// Where a replica is of which nothing else is said: on a free port, and with the shortest ways.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        Site {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            registry: self.registry_url.clone().unwrap_or_else(|| self.database.url()),
+            azure: self.emulator.https_addr(),
+            pace: None,
+        }
+    }
+
     /// Writes the configuration file.
     #[must_use]
     pub fn write_config(&self) -> PathBuf {
-        let mut text = String::new();
-        let azure = self.emulator.https_addr();
-        let ca = self.ca_file();
-        let url = self.registry_url.clone().unwrap_or_else(|| self.database.url());
-        write!(
-            text,
+        self.file("keyferry.toml", self.config(&self.site()).as_bytes())
+    }
+
+    /// The configuration of a replica there.
+    #[must_use]
+    pub fn config(&self, site: &Site) -> String {
+        let Site {
+            listen,
+            registry: url,
+            azure,
+            pace,
+        } = site;
+        let (try_seconds, pace_of_registry, pace_of_azure, pace_of_tables) = match pace {
+            Some(pace) => (pace.try_seconds, pace.registry(), pace.azure(), pace.tables()),
+            None => (f64::from(self.try_seconds), String::new(), String::new(), String::new()),
+        };
+        format!(
             r#"{extra}
+{pace_of_tables}
 [http]
-listen = "127.0.0.1:0"
+listen = "{listen}"
 
 [registry]
 url = "{url}"
+{pace_of_registry}
 
 [azure]
+{pace_of_azure}
 client_id = "{KEYFERRY}"
 credential = {credential}
 extra_roots_file = "{ca}"
@@ -350,15 +388,10 @@ directories = ["{PLATFORM}"]
 audiences = ["{KEYFERRY}"]
 "#,
             extra = self.extra,
-            try_seconds = self.try_seconds,
-            total_seconds = 3 * self.try_seconds,
+            total_seconds = 3.0 * try_seconds,
             credential = self.credential,
-            ca = ca.display(),
+            ca = self.ca_file().display(),
         )
-        .unwrap();
-        let path = self.dir.path().join("keyferry.toml");
-        std::fs::write(&path, text).unwrap();
-        path
     }
 }
 
