@@ -48,12 +48,12 @@ impl Pace {
         self.watch() + seconds(self.try_seconds + self.confirmation_seconds + self.hearing_seconds)
     }
 
-    /// The same of one that does not hear it and asks the vault itself, once it knows that it is deaf: P + T + C, and H until
-    /// then.
+    /// The same of one that was cut off from the registry before Azure refused: it knows after H, and asks the vault itself
+    /// unless that has served within P. The longer of the two, and T + C.
     #[must_use]
     pub fn deaf_bound(&self) -> Duration {
-        let own = self.period_seconds + self.try_seconds + self.confirmation_seconds;
-        seconds(own + self.hearing_seconds)
+        let trusting = self.period_seconds.max(self.hearing_seconds);
+        seconds(trusting + self.try_seconds + self.confirmation_seconds)
     }
 
     /// N: the longest that a token outlives the consent that it was issued by.
