@@ -29,11 +29,12 @@ pub struct Apart {
 impl Lane {
     const ALL: [Self; 3] = [Self::Callers, Self::Registry, Self::Azure];
 
-    fn letter(self) -> char {
+    /// What it is called within the namespace.
+    fn name(self) -> &'static str {
         match self {
-            Self::Callers => 'c',
-            Self::Registry => 'r',
-            Self::Azure => 'a',
+            Self::Callers => "callers",
+            Self::Registry => "registry",
+            Self::Azure => "azure",
         }
     }
 }
@@ -97,12 +98,12 @@ impl Apart {
         run(&["netns", "add", &name])?;
         run(&["-n", &name, "link", "set", "lo", "up"])?;
         for lane in Lane::ALL {
-            let (near, far) = (self.interface(lane), lane.letter().to_string());
+            let (near, far) = (self.interface(lane), lane.name());
             run(&[
-                "link", "add", &near, "type", "veth", "peer", "name", &far, "netns", &name,
+                "link", "add", &near, "type", "veth", "peer", "name", far, "netns", &name,
             ])?;
             run(&["addr", "add", &format!("{}/30", self.near(lane)), "dev", &near])?;
-            run(&["link", "set", &near, "up"])?;
+            run(&["link", "set", "dev", &near, "up"])?;
             run(&[
                 "-n",
                 &name,
@@ -112,13 +113,13 @@ impl Apart {
                 "dev",
                 &far,
             ])?;
-            run(&["-n", &name, "link", "set", &far, "up"])?;
+            run(&["-n", &name, "link", "set", "dev", far, "up"])?;
         }
         Ok(())
     }
 
     fn set(&self, lane: Lane, state: &str) {
-        run(&["link", "set", &self.interface(lane), state]).unwrap();
+        run(&["link", "set", "dev", &self.interface(lane), state]).unwrap();
     }
 
     fn name(&self) -> String {
@@ -127,7 +128,8 @@ impl Apart {
 
     /// At most 15 letters, which is all that Linux allows.
     fn interface(&self, lane: Lane) -> String {
-        format!("kf{}{}{:x}", std::process::id(), lane.letter(), self.number)
+        let letter = &lane.name()[..1];
+        format!("kf{}{letter}{:x}", std::process::id(), self.number)
     }
 
     /// Told apart from those of other processes by their number, as far as one byte can.
@@ -145,7 +147,7 @@ impl Apart {
 impl Drop for Apart {
     fn drop(&mut self) {
         for lane in Lane::ALL {
-            let _ = run(&["link", "del", &self.interface(lane)]);
+            let _ = run(&["link", "del", "dev", &self.interface(lane)]);
         }
         let _ = run(&["netns", "del", &self.name()]);
     }

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -12,11 +12,13 @@ use tempfile::TempDir;
 
 use crate::{eventually, needs, output_of};
 
-/// A server with a directory of its own. It ends with this, whatever state it is in.
+/// A server with a directory of its own. It ends with this, whatever state it is in, and with this process, however that ends.
 pub struct PostgresServer {
     bin: PathBuf,
     dir: TempDir,
     port: u16,
+    /// Stops the server when there is nobody left who could write to it.
+    watcher: Child,
 }
 
 impl PostgresServer {
@@ -104,12 +106,15 @@ impl PostgresServer {
 
     /// Kills it with all its processes at once (SIGKILL), as a machine does that loses power.
     pub fn kill(&self) {
-        let pid = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let lock = self.data().join("postmaster.pid");
+        let pid = std::fs::read_to_string(&lock).unwrap();
         let pid = pid.lines().next().unwrap();
         // Stopped first, so that it makes no child meanwhile.
         let killed = r#"kill -s STOP "$0"; kill -s KILL $(cat /proc/"$0"/task/"$0"/children) "$0""#;
         let killed = Command::new("sh").args(["-c", killed, pid]).status();
         assert!(killed.unwrap().success());
+        // Whoever starts it again takes a dead process for a living one as long as nobody has asked how it ended.
+        std::fs::remove_file(lock).unwrap();
     }
 
     /// Has it end all sessions and end (`fast`).
@@ -119,10 +124,10 @@ impl PostgresServer {
 
     /// Starts it after it was stopped or killed, and waits until it takes connections.
     pub fn start_again(&self) {
+        // No socket in a file: that has a lock of its own, which a kill would leave.
         let options = format!(
-            "-p {} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300 -c wal_level=replica",
-            self.port,
-            self.dir.path().display()
+            "-p {} -c unix_socket_directories='' -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300",
+            self.port
         );
         let log = self.dir.path().join("log");
         self.control(&["-l", log.to_str().unwrap(), "-o", &options, "-w", "start"]);
@@ -146,7 +151,20 @@ impl PostgresServer {
         }
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
-        Self { bin, dir, port }
+        let stop = as_postgres("sh".as_ref(), dir.path())
+            .args(["-c", r#"read -r _; exec "$0" -D data -m immediate stop"#])
+            .arg(bin.join("pg_ctl"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let watcher = stop.unwrap();
+        Self {
+            bin,
+            dir,
+            port,
+            watcher,
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -167,7 +185,8 @@ impl PostgresServer {
             .stdout(said.try_clone().unwrap())
             .stderr(said.try_clone().unwrap())
             .status();
-        assert!(status.unwrap().success(), "{program}: {}", all_of(said));
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        assert!(status.unwrap().success(), "{program}: {}\n{log}", all_of(said));
     }
 
     async fn execute(&self, statement: &str) {
@@ -185,12 +204,9 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // It may be stopped, or dead, already.
-        let _ = as_postgres(&self.bin.join("pg_ctl"), self.dir.path())
-            .arg("-D")
-            .arg(self.data())
-            .args(["-m", "immediate", "stop"])
-            .output();
+        // Its input ends with this. The server may be stopped, or dead, already.
+        drop(self.watcher.stdin.take());
+        let _ = self.watcher.wait();
     }
 }
 

@@ -85,7 +85,7 @@ async fn while_the_registry_is_dead_every_call_of_a_known_tenant_is_done_and_not
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_a_standby_takes_over_what_was_answered_is_there_and_the_bound_holds_again() {
+async fn when_a_standby_takes_over_every_call_is_done_and_what_was_answered_is_there() {
     let Some(server) = PostgresServer::start() else { return };
     let (world, fleet) = on(&server).await;
     let load = hot(&world, &fleet).await;
@@ -108,10 +108,21 @@ async fn when_a_standby_takes_over_what_was_answered_is_there_and_the_bound_hold
     served(&load, &fleet).await;
     let records = load.stop().await;
     assert!(records.failures().is_empty(), "{:?}", records.failures());
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn once_a_standby_has_taken_over_a_withdrawn_key_is_refused_within_the_bound() {
+    let Some(server) = PostgresServer::start() else { return };
+    let (world, fleet) = on(&server).await;
+    let standby = server.standby().await;
     let cause = Cause::KeyDisabled;
-    let subject = Subject::prepare(&world, &fleet, cause, "after").await;
+    let subject = Subject::prepare(&world, &fleet, cause, "acme").await;
     let mut trial = subject.heat(&world, &fleet, PER_SECOND).await;
+    server.kill();
+    standby.promote();
+    for replica in fleet.replicas() {
+        replica.lead_registry_to(standby.addr());
+    }
     trial.act(&world);
     trial.until_past(cause.bound(&fleet.pace), &[0, 1, 2]).await;
     holds(&trial.end(&world, &fleet, 0).await, cause.bound(&fleet.pace));
