@@ -111,7 +111,7 @@ impl Apart {
                 "add",
                 &format!("{}/30", self.far(lane)),
                 "dev",
-                &far,
+                far,
             ])?;
             run(&["-n", &name, "link", "set", "dev", far, "up"])?;
         }
