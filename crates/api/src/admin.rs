@@ -7,9 +7,11 @@ mod create;
 mod delete;
 mod get;
 mod idempotency;
+mod key;
 mod list;
 mod onboarding;
 mod page;
+mod replicas;
 mod resume;
 mod revision;
 mod suspend;
@@ -42,6 +44,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(get::get_tenant, update::update_tenant, delete::delete_tenant))
         .routes(routes!(suspend::suspend_tenant))
         .routes(routes!(resume::resume_tenant))
+        .merge(key::router())
+        .routes(routes!(replicas::list_replicas))
         .merge(onboarding::router())
 }
 

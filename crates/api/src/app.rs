@@ -8,15 +8,19 @@ use std::{
     time::Duration,
 };
 
+use keyferry_azure::AzureKeyVault;
 use keyferry_crypto::sealer::Sealer;
+use keyferry_health::KeyWatch;
 use keyferry_onboarding::Onboardings;
-use keyferry_registry::{Clock, Registry};
+use keyferry_registry::{Clock, Registry, Store};
 
 use crate::{
     body::BodyLimits,
+    bound::Bound,
     caller::Callers,
     config::{AdminConfig, HttpConfig, PageConfig},
     edge::Edge,
+    events::Events,
     heavy::Processors,
     onboarding::Pages,
     telemetry::Metrics,
@@ -28,6 +32,16 @@ pub struct Parts {
     pub sealer: Arc<Sealer>,
     /// Knows the tenants.
     pub registry: Arc<Registry>,
+    /// Keeps how customers' keys are.
+    pub store: Arc<dyn Store>,
+    /// Watches over customers' keys; nobody does, if absent.
+    pub watch: Option<Arc<KeyWatch>>,
+    /// Knows how much of vaults' limits is used; nobody does, if absent.
+    pub vaults: Option<Arc<AzureKeyVault>>,
+    /// How soon a withdrawal is obeyed everywhere.
+    pub bound: Bound,
+    /// Takes events for hints, where that is configured.
+    pub events: Option<Arc<Events>>,
     /// Knows the callers.
     pub callers: Arc<Callers>,
     /// Onboards customers, where that is configured.
@@ -82,6 +96,24 @@ impl App {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.0.parts.registry
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.0.parts.store
+    }
+
+    /// Who knows how much of vaults' limits is used, if anybody does.
+    pub(crate) fn vaults(&self) -> Option<&AzureKeyVault> {
+        self.0.parts.vaults.as_deref()
+    }
+
+    pub(crate) fn bound(&self) -> &Bound {
+        &self.0.parts.bound
+    }
+
+    /// What takes events, where that is configured.
+    pub(crate) fn events(&self) -> Option<&Arc<Events>> {
+        self.0.parts.events.as_ref()
     }
 
     pub(crate) fn callers(&self) -> &Callers {

@@ -71,6 +71,11 @@ impl BodyLimits {
         &self.budget
     }
 
+    /// How long a body may take to arrive.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     fn of(&self, media: Media) -> usize {
         match media {
             Media::Json => self.json,

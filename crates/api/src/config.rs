@@ -4,11 +4,13 @@
 
 mod auth;
 mod environment;
+mod events;
 mod page;
 mod refusal;
 mod registry;
 mod telemetry;
 mod text;
+mod vaults;
 
 use std::{
     ffi::OsString,
@@ -19,14 +21,17 @@ use std::{
 
 use keyferry_azure::{AzureConfig, config::seconds};
 use keyferry_crypto::sealer::SealerLimits;
+use keyferry_health::HealthConfig;
 use keyferry_onboarding::OnboardingConfig;
 use serde::Deserialize;
 
 pub use self::{
     auth::{Audience, AuthConfig, CallerConfig},
+    events::{EventGridConfig, EventsConfig, EventsProof},
     page::{Colour, PageConfig},
     registry::RegistryConfig,
     telemetry::{LogFormat, TelemetryConfig},
+    vaults::VaultsConfig,
 };
 
 use crate::{body::Media, budget::cost};
@@ -47,6 +52,15 @@ pub struct Config {
     /// How many keys a replica holds.
     #[serde(default)]
     pub cache: CacheConfig,
+    /// How much is asked of customers' vaults at once, and how surely they are believed.
+    #[serde(default)]
+    pub vaults: VaultsConfig,
+    /// How customers' keys are watched.
+    #[serde(default)]
+    pub health: HealthConfig,
+    /// Whose events are taken for hints; nobody's, if absent.
+    #[serde(default)]
+    pub events: Option<EventsConfig>,
     /// Logs, traces and metrics.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -126,6 +140,8 @@ pub struct CacheConfig {
     pub refusals: u64,
     /// Tenants with a lease.
     pub leases: u64,
+    /// Data keys whose rewrapped form is kept.
+    pub rewrapped: u64,
 }
 
 /// Administration.
@@ -194,6 +210,24 @@ impl Config {
         config.checked()
     }
 
+    /// The bounds of a sealer that is so configured.
+    #[must_use]
+    pub fn sealer_limits(&self) -> SealerLimits {
+        let Self {
+            cache, vaults, health, ..
+        } = self;
+        SealerLimits {
+            cached_data_keys: cache.data_keys,
+            cached_refusals: cache.refusals,
+            leases: cache.leases,
+            rewrapped: cache.rewrapped,
+            calls: vaults.calls,
+            calls_per_tenant: vaults.calls_per_tenant,
+            confirmation: vaults.confirmation,
+            assurance: Some(health.assurance()),
+        }
+    }
+
     /// What no single field's type can say.
     fn checked(self) -> Result<Self, ConfigError> {
         let http = &self.http;
@@ -245,6 +279,22 @@ impl Config {
             "auth.keys_refresh_seconds",
             "must not be 0",
         )?;
+        let Self { vaults, registry, .. } = &self;
+        require(vaults.calls > 0, "vaults.calls", "must not be 0")?;
+        require(vaults.calls_per_tenant > 0, "vaults.calls_per_tenant", "must not be 0")?;
+        require(!registry.poll.is_zero(), "registry.poll_seconds", "must not be 0")?;
+        if let Some(events) = &self.events {
+            require(
+                events.secret_file.is_some() != events.entra.is_some(),
+                "events",
+                "exactly one of secret_file and entra is needed",
+            )?;
+            require(
+                events.deliveries_per_minute > 0,
+                "events.deliveries_per_minute",
+                "must not be 0",
+            )?;
+        }
         require(
             (0.0..=1.0).contains(&self.telemetry.trace_ratio),
             "telemetry.trace_ratio",
@@ -261,17 +311,6 @@ impl Config {
         })?;
         self.registry.url()?;
         Ok(self)
-    }
-}
-
-impl From<&CacheConfig> for SealerLimits {
-    fn from(config: &CacheConfig) -> Self {
-        Self {
-            cached_data_keys: config.data_keys,
-            cached_refusals: config.refusals,
-            leases: config.leases,
-            ..Self::default()
-        }
     }
 }
 
@@ -304,6 +343,7 @@ impl Default for CacheConfig {
             data_keys: 100_000,
             refusals: 10_000,
             leases: 10_000,
+            rewrapped: 100_000,
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod items;
+mod patience;
 mod request_id;
 
 /// What the edge keeps.
@@ -139,12 +140,16 @@ impl Edge {
             problem = tracing::field::Empty,
         );
         tracing_context::adopt(&span, request.headers());
+        let patience = patience::of(request.headers()).filter(|patience| *patience < self.deadline);
         let answer = AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .instrument(span.clone());
-        let response = match tokio::time::timeout(self.deadline, answer).await {
+        let response = match tokio::time::timeout(patience.unwrap_or(self.deadline), answer).await {
             Ok(Ok(response)) => named(response),
             Ok(Err(_panic)) => Problem::new(Kind::Internal).into_response(),
+            Err(_elapsed) if patience.is_some() => Problem::because(Kind::DeadlineExceeded, IMPATIENT)
+                .as_asked_for()
+                .into_response(),
             Err(_elapsed) => Problem::new(Kind::DeadlineExceeded)
                 .retry_after(SHORT_WAIT)
                 .into_response(),
@@ -174,7 +179,11 @@ impl Edge {
         if let Some(problem) = extensions.remove::<Problem>() {
             self.metrics.count_problems(problem.kind(), 1);
             log(&problem, operation, request_id, None);
-            return (write(&problem, request_id), problem.kind().fault().into());
+            let outcome = match problem.is_asked_for() {
+                true => Outcome::Caller,
+                false => problem.kind().fault().into(),
+            };
+            return (write(&problem, request_id), outcome);
         }
         if let Some(items) = extensions.remove::<Items>() {
             self.note_items(&items, operation, request_id);
@@ -217,7 +226,7 @@ fn named(response: Response) -> Response {
 /// A failure is logged once, here: ours loudest, a caller's only if somebody looks. Of a batch's items, those that failed for
 /// the same reason are logged together.
 fn log(problem: &Problem, operation: Operation, request_id: &str, items: Option<u64>) {
-    let (kind, cause) = (problem.kind(), problem.cause());
+    let (kind, cause, is_asked_for) = (problem.kind(), problem.cause(), problem.is_asked_for());
     let tenant = problem.tenant().map(tracing::field::display);
     let upstream = problem.upstream();
     let upstream_code = upstream.and_then(|said| said.code.as_deref());
@@ -239,7 +248,8 @@ fn log(problem: &Problem, operation: Operation, request_id: &str, items: Option<
         };
     }
     // What a vault said is logged where it is learnt; what comes in floods is counted only.
-    let told_or_many = matches!(kind, Kind::Overloaded | Kind::BodyBudgetExhausted) || upstream.is_some();
+    let is_many = matches!(kind, Kind::Overloaded | Kind::BodyBudgetExhausted) || is_asked_for;
+    let told_or_many = is_many || upstream.is_some();
     match kind.fault() {
         _ if told_or_many => event!(debug),
         Fault::Service => event!(error),
@@ -249,4 +259,6 @@ fn log(problem: &Problem, operation: Operation, request_id: &str, items: Option<
     }
 }
 
+const IMPATIENT: &str = "The request was given up when the time was over that its caller, or a proxy on the way, gives it. Whether an administrative change \
+was made must be read back.";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

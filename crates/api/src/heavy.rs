@@ -8,7 +8,7 @@ use std::{num::NonZero, sync::Arc, thread};
 
 use keyferry_crypto::{
     context::EncryptionContext,
-    sealer::{Content, Opened, Sealed, SealerError},
+    sealer::{Content, Opened, Sealed, Sealer, SealerError},
     secret::SecretBytes,
 };
 use keyferry_registry::tenant::Tenant;
@@ -54,11 +54,23 @@ pub(crate) async fn open(
     let sealer = app.sealer();
     if envelope.len() <= LIGHT {
         let opened = sealer.open(&tenant.keys, content, &context, envelope.expose());
-        return Ok(opened.await?);
+        return opened
+            .await
+            .map_err(|error| not_opened(error, tenant, envelope.expose()));
     }
-    let key = sealer.key_to_open(&tenant.keys, content, envelope.expose()).await?;
+    let key = sealer.key_to_open(&tenant.keys, content, envelope.expose()).await;
+    let key = key.map_err(|error| not_opened(error, tenant, envelope.expose()))?;
     let work = move || key.open(content, &context, envelope.expose());
     app.processors().run(work, charge.clone()).await
+}
+
+/// Why an envelope was not opened, with the version of the customer's key that it needs.
+pub(crate) fn not_opened(error: SealerError, tenant: &Tenant, envelope: &[u8]) -> Problem {
+    let problem = Problem::from(error);
+    match Sealer::kek_of(&tenant.keys, envelope) {
+        Ok(kek) => problem.needing(&kek),
+        Err(_) => problem,
+    }
 }
 
 impl Processors {

@@ -21,12 +21,14 @@
 mod admin;
 pub mod app;
 mod body;
+pub mod bound;
 mod budget;
 pub mod caller;
 pub mod clock;
 mod codec;
 pub mod config;
 mod edge;
+pub mod events;
 mod heavy;
 mod onboarding;
 pub mod openapi;

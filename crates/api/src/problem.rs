@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use keyferry_crypto::{
     context::ContextError,
-    id::TenantId,
+    id::{KekId, TenantId},
     sealer::SealerError,
     vault::{Evidence, Fault, VaultError},
 };
@@ -33,6 +33,8 @@ struct Particulars {
     errors: Vec<FieldError>,
     tenant: Option<TenantId>,
     cause: Option<String>,
+    key_id: Option<KekId>,
+    is_asked_for: bool,
 }
 
 /// A field that was refused.
@@ -61,6 +63,8 @@ impl Problem {
             errors: Vec::new(),
             tenant: None,
             cause: None,
+            key_id: None,
+            is_asked_for: false,
         }))
     }
 
@@ -83,6 +87,29 @@ impl Problem {
     pub(crate) fn concerning(mut self, tenant: TenantId) -> Self {
         self.0.tenant = Some(tenant);
         self
+    }
+
+    /// Says which version of the customer's key an envelope needs, where it is that version that the customer has disabled: it may
+    /// well be an old one, and the tenant's key in order.
+    #[must_use]
+    pub(crate) fn needing(mut self, kek: &KekId) -> Self {
+        if self.0.kind == Kind::KeyDisabled {
+            self.0.detail = Cow::Borrowed(VERSION_DISABLED);
+            self.0.key_id = Some(kek.clone());
+        }
+        self
+    }
+
+    /// Says that the caller asked for an end like this one: nothing has failed.
+    #[must_use]
+    pub(crate) fn as_asked_for(mut self) -> Self {
+        self.0.is_asked_for = true;
+        self
+    }
+
+    /// Whether the caller asked for an end like this one.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.0.is_asked_for
     }
 
     /// What went wrong.
@@ -114,6 +141,7 @@ impl Problem {
             retry_after,
             upstream,
             errors,
+            key_id,
             ..
         } = &*self.0;
         let document = Document {
@@ -125,6 +153,7 @@ impl Problem {
             request_id,
             retry_after_seconds: retry_after.map(whole_seconds),
             upstream: upstream.as_ref().and_then(Upstream::of),
+            key_id: key_id.as_ref().map(ToString::to_string),
             errors,
         };
         serde_json::to_vec(&document).unwrap_or_default()
@@ -177,6 +206,10 @@ pub(crate) struct Document<'a> {
     /// What the customer's vault or directory said, for a support case.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<Upstream<'a>>,
+    /// The version of the customer's key that the envelope needs and the customer has disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://acme.vault.azure.net/keys/kek/0123456789abcdef0123456789abcdef")]
+    key_id: Option<String>,
     /// The fields that were refused.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
@@ -301,4 +334,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// How long to wait where nobody said how long.
 pub(crate) const SHORT_WAIT: Duration = Duration::from_secs(1);
+const VERSION_DISABLED: &str = "The customer has disabled the version of its key that this envelope needs, which `key_id` names. Where there is a newer \
+version, the customer must enable this one once more; `keyferry rewrap` then brings all envelopes that need it under the newest, and it can be \
+disabled for good.";
 const TYPE_BASE: &str = "https://keyferry.dev/problems/";

@@ -4,13 +4,17 @@ use axum::{Router, middleware::from_fn_with_state};
 
 use crate::{
     app::App,
-    edge, onboarding, openapi, ops,
+    edge, events, onboarding, openapi, ops,
     problem::{Kind, Problem},
 };
 
 /// Everything that callers and operators ask for.
 pub fn api(app: &App) -> Router {
     let (routes, description) = openapi::described();
+    let routes = match app.events() {
+        Some(_) => routes.merge(events::router()),
+        None => routes,
+    };
     let api = routes
         .merge(openapi::router(&description))
         // Said here, since of two routers without a fallback the one that is merged last gives its own, which has no edge.

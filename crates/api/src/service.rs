@@ -2,6 +2,7 @@
 
 mod connection;
 mod listener;
+mod watch;
 
 use std::{
     net::SocketAddr,
@@ -14,7 +15,7 @@ use std::{
 
 use axum_server::Control;
 use keyferry_azure::{AzureKeyVault, PrivateEndpoints};
-use keyferry_crypto::sealer::{Sealer, SealerLimits};
+use keyferry_crypto::{sealer::Sealer, vault::KeyVault};
 use keyferry_onboarding::Onboardings;
 use keyferry_registry::{Changed, Registry, RegistryLimits, Store};
 use tokio::{
@@ -26,11 +27,13 @@ use tokio_util::sync::CancellationToken;
 use self::{connection::ConnectionLimits, listener::Listener};
 use crate::{
     app::{App, Parts},
+    bound::Bound,
     caller::Callers,
     clock,
     config::{Config, ConfigError, HttpConfig},
+    events::Events,
     router,
-    telemetry::{ConnectionStats, Metrics, TelemetryError},
+    telemetry::{ConnectionStats, KeyCounts, Metrics, TelemetryError},
 };
 
 /// A running service. Dropping it ends it without ceremony; [`Service::stop`] lets requests finish.
@@ -89,6 +92,7 @@ impl Service {
         let store = keyferry_registry::connect(&config.registry.url()?, clock::system())?;
         let registry = Registry::new(store.clone(), RegistryLimits::default());
         onboardings(config, store, &registry, &vault)?;
+        events(config, &vault)?;
         if let Some(tls) = &config.http.tls {
             listener::load(tls).await.map_err(StartError::Tls)?;
         }
@@ -101,15 +105,29 @@ impl Service {
         let store = keyferry_registry::connect(&config.registry.url()?, clock::system())?;
         let limits = RegistryLimits {
             tenants: config.registry.tenants_in_memory,
-            ..RegistryLimits::default()
+            poll: config.registry.poll,
         };
         let vault = Arc::new(AzureKeyVault::new(&config.azure)?);
         let callers = Callers::new(&config.auth, &vault.http()?, clock::system());
         let registry = Registry::new(store.clone(), limits);
-        let onboardings = onboardings(&config, store, &registry, &vault)?;
+        let onboardings = onboardings(&config, Arc::clone(&store), &registry, &vault)?;
+        let sealer = Arc::new(Sealer::new(
+            Arc::clone(&vault) as Arc<dyn KeyVault>,
+            config.sealer_limits(),
+        ));
+        let watch = watch::over_keys(&config, &store, &registry, &sealer, &vault, onboardings.as_ref());
         let parts = Parts {
-            sealer: Arc::new(Sealer::new(vault, SealerLimits::from(&config.cache))),
+            sealer,
             registry,
+            store,
+            watch: Some(watch),
+            bound: Bound::new(
+                &config.health,
+                config.vaults.confirmation,
+                config.azure.timeouts.per_try,
+            ),
+            events: events(&config, &vault)?,
+            vaults: Some(vault),
             callers: Arc::new(callers),
             onboardings,
             page: config.onboarding_page,
@@ -128,9 +146,14 @@ impl Service {
         parts.metrics.observe_sealer(&parts.sealer);
         parts.metrics.observe_callers(&parts.callers);
         parts.metrics.observe_registry(&parts.registry);
+        let keys = Arc::new(KeyCounts::new(Arc::clone(&parts.store), parts.bound.watch));
+        parts.metrics.observe_keys(&keys);
+        if let Some(vaults) = &parts.vaults {
+            parts.metrics.observe_vaults(vaults);
+        }
         let cancel = CancellationToken::new();
         let (mut listeners, mut background) = (JoinSet::new(), JoinSet::new());
-        start_background(&mut background, &cancel, &parts);
+        start_background(&mut background, &cancel, &parts, keys);
         let app = App::new(parts, http, admin);
         let servers = Control::new();
         let refused = Arc::new(AtomicU64::new(0));
@@ -249,6 +272,15 @@ fn onboardings(
     Ok(Some(Onboardings::new(parts, onboarding)?))
 }
 
+/// What takes events, if that is configured.
+fn events(config: &Config, vault: &AzureKeyVault) -> Result<Option<Arc<Events>>, StartError> {
+    let Some(events) = &config.events else {
+        return Ok(None);
+    };
+    let events = Events::new(events, &config.auth, &vault.http()?, clock::system())?;
+    Ok(Some(Arc::new(events)))
+}
+
 fn observe_connections(metrics: &Metrics, servers: &Control, refused: &Arc<AtomicU64>) {
     let (servers, refused) = (servers.clone(), Arc::clone(refused));
     metrics.observe_connections(move || ConnectionStats {
@@ -266,17 +298,45 @@ fn watch_answers(tasks: &mut JoinSet<&'static str>, cancel: &CancellationToken, 
 }
 
 /// Starts what runs beside the requests.
-fn start_background(tasks: &mut JoinSet<&'static str>, cancel: &CancellationToken, parts: &Parts) {
+fn start_background(
+    tasks: &mut JoinSet<&'static str>,
+    cancel: &CancellationToken,
+    parts: &Parts,
+    keys: Arc<KeyCounts>,
+) {
     let (sealer, stop) = (Arc::clone(&parts.sealer), cancel.clone());
     tasks.spawn(async move {
         stop.run_until_cancelled(sealer.maintain()).await;
         "the sealer's maintenance"
     });
-    let (sealer, stop, changes) = (Arc::clone(&parts.sealer), cancel.clone(), parts.registry.changes());
+    match &parts.watch {
+        Some(watch) => {
+            let (watch, stop) = (Arc::clone(watch), cancel.clone());
+            tasks.spawn(async move {
+                watch.run(stop).await;
+                "the watch over keys"
+            });
+        }
+        None => {
+            let (sealer, stop, changes) = (Arc::clone(&parts.sealer), cancel.clone(), parts.registry.changes());
+            tasks.spawn(async move {
+                stop.run_until_cancelled(evict_what_changes(&sealer, changes)).await;
+                "the watch over changed tenants"
+            });
+        }
+    }
+    let (registry, stop) = (Arc::clone(&parts.registry), cancel.clone());
     tasks.spawn(async move {
-        stop.run_until_cancelled(evict_what_changes(&sealer, changes)).await;
-        "the watch over changed tenants"
+        stop.run_until_cancelled(keys.run(&registry)).await;
+        "the count of keys"
     });
+    if let Some(events) = &parts.events {
+        let (events, stop) = (Arc::clone(events), cancel.clone());
+        tasks.spawn(async move {
+            stop.run_until_cancelled(events.run()).await;
+            "the refresh of Event Grid's signing keys"
+        });
+    }
     let (registry, stop) = (Arc::clone(&parts.registry), cancel.clone());
     tasks.spawn(async move {
         registry.run(stop).await;
@@ -296,7 +356,8 @@ fn start_background(tasks: &mut JoinSet<&'static str>, cancel: &CancellationToke
     });
 }
 
-/// Forgets the keys of every tenant that changes: another key, another policy or a suspension must hold at once.
+/// Forgets the keys of every tenant that changes: another key, another policy or a suspension must hold at once. (Where keys are
+/// watched, the watch does it.)
 async fn evict_what_changes(sealer: &Sealer, mut changes: Receiver<Changed>) {
     loop {
         match changes.recv().await {

@@ -3,6 +3,7 @@
 //! The subscriber is global, so only the program sets it ([`init`]); metrics belong to a service ([`Metrics`]), so that several
 //! services run in one process. No span, event or metric holds a key, a token, a plaintext or an encryption context.
 
+mod keys;
 mod metrics;
 mod operation;
 pub(crate) mod tracing_context;
@@ -20,6 +21,7 @@ use url::Url;
 
 pub use self::metrics::Metrics;
 pub(crate) use self::{
+    keys::KeyCounts,
     metrics::{ConnectionStats, Outcome},
     operation::Operation,
 };

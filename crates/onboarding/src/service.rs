@@ -4,6 +4,7 @@ mod answering;
 mod checking;
 mod closing;
 mod consenting;
+mod doubting;
 mod instructing;
 mod linking;
 mod opening;

@@ -1,7 +1,8 @@
 //! Where tenants are kept.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use keyferry_azure::config::seconds;
 use keyferry_registry::DatabaseUrl;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
@@ -20,6 +21,9 @@ pub struct RegistryConfig {
     /// How many tenants are kept in memory.
     #[serde(default = "default_tenants_in_memory")]
     pub tenants_in_memory: u64,
+    /// How often changes are looked for without being told.
+    #[serde(default = "default_poll", rename = "poll_seconds", with = "seconds")]
+    pub poll: Duration,
 }
 
 impl RegistryConfig {
@@ -49,4 +53,8 @@ fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dat
 
 fn default_tenants_in_memory() -> u64 {
     100_000
+}
+
+fn default_poll() -> Duration {
+    Duration::from_secs(2)
 }

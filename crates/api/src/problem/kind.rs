@@ -116,12 +116,18 @@ kinds! {
     /// A token that was good once.
     TokenExpired = UNAUTHORIZED "token-expired" Caller
         "The token is expired" "Get a new access token.";
+    /// A delivery of events that is not Event Grid's.
+    DeliveryNotAuthentic = UNAUTHORIZED "delivery-not-authentic" Caller
+        "The delivery is not authentic" "Events are taken with the secret, or the token, that `[events]` asks for.";
     /// The token lacks the role.
     CallerRoleMissing = FORBIDDEN "caller-role-missing" Caller
         "The caller lacks the role" "Ask whoever runs Keyferry to assign the application role that this operation needs.";
     /// No such tenant, or not this caller's.
     TenantNotFound = NOT_FOUND "tenant-not-found" Caller
         "No such tenant" "There is no such tenant, or it is not this caller's.";
+    /// The key has no such withdrawal.
+    KeyEventNotFound = NOT_FOUND "key-event-not-found" Caller
+        "No such withdrawal" "The tenant's key has no withdrawal of that revision, or it is forgotten: events are kept for 90 days.";
     /// An operator stopped the tenant.
     TenantSuspended = FORBIDDEN "tenant-suspended" Caller
         "The tenant is suspended" "An operator has suspended the tenant; its data opens again when an operator resumes it.";

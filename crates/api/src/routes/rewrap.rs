@@ -1,6 +1,10 @@
 //! Brings an envelope under the newest version of the tenant's key. Its payload is neither read nor changed.
 
 use axum::{extract::State, response::Response};
+use keyferry_crypto::{
+    sealer::{Content, SealerError},
+    vault::VaultCause,
+};
 use keyferry_registry::tenant::Tenant;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,6 +18,7 @@ use crate::{
     body::JsonPayload,
     budget::Charge,
     codec::{Answer, Encoded},
+    heavy::not_opened,
     problem::{Kind, Problem},
     tenant::{ActiveTenant, ToRewrap},
 };
@@ -57,9 +62,26 @@ impl Operation for Rewrap {
             (None, Some(ciphertext)) => ("ciphertext", ciphertext),
             (None, None) | (Some(_), Some(_)) => return Err(Problem::because(Kind::MalformedRequest, EITHER)),
         };
-        let sealed = app.sealer().rewrap(&tenant.keys, &envelope.bytes(field)?).await?;
-        Ok(Answer::sealed(field, sealed))
+        let envelope = envelope.bytes(field)?;
+        match app.sealer().rewrap(&tenant.keys, &envelope).await {
+            Ok(sealed) => Ok(Answer::sealed(field, sealed)),
+            Err(error) => Err(not_rewrapped(app, tenant, field, &envelope, error).await),
+        }
     }
+}
+
+/// Why an envelope was not rewrapped: that it does not open, or that nothing is wrapped under the newest version. Which of them
+/// is known from a moment ago, so that asking again asks no vault.
+async fn not_rewrapped(app: &App, tenant: &Tenant, field: &str, envelope: &[u8], error: SealerError) -> Problem {
+    let content = match field {
+        "wrapped_key" => Content::Key,
+        _ => Content::Data,
+    };
+    let is_disabled = matches!(&error, SealerError::Vault(error) if error.cause() == VaultCause::KeyDisabled);
+    if is_disabled && app.sealer().key_to_open(&tenant.keys, content, envelope).await.is_err() {
+        return not_opened(error, tenant, envelope);
+    }
+    error.into()
 }
 
 /// Brings an envelope under the newest version of the tenant's key. Its payload is neither read nor changed.

@@ -15,6 +15,7 @@ use crate::{
     body::JsonPayload,
     budget::Charge,
     codec::{Answer, ContextMap, Encoded},
+    heavy::not_opened,
     problem::Problem,
     tenant::{ActiveTenant, ToOpen},
 };
@@ -44,7 +45,8 @@ impl Operation for Unwrap {
         let opened = app
             .sealer()
             .open(&tenant.keys, Content::Key, &context, &envelope)
-            .await?;
+            .await
+            .map_err(|error| not_opened(error, tenant, &envelope))?;
         Ok(Answer::opened("key", opened))
     }
 }

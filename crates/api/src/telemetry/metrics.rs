@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use keyferry_azure::{AzureKeyVault, VaultStats};
 use keyferry_crypto::{
     sealer::{Sealer, SealerStats},
     vault::Fault,
@@ -24,7 +25,7 @@ use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::TextEncoder;
 
-use super::{Operation, TelemetryError, resource};
+use super::{KeyCounts, Operation, TelemetryError, resource};
 use crate::{
     budget::{Budget, BudgetStats},
     caller::{Callers, TokenStats},
@@ -149,6 +150,23 @@ impl Metrics {
         for reading in REGISTRY {
             let registry = Arc::clone(registry);
             self.observe(reading, move || registry.stats());
+        }
+    }
+
+    /// Reports what vaults' limits, breakers and second tries do.
+    pub fn observe_vaults(&self, vaults: &Arc<AzureKeyVault>) {
+        for reading in VAULTS {
+            let vaults = Arc::clone(vaults);
+            self.observe(reading, move || vaults.stats());
+        }
+    }
+
+    /// Reports how customers' keys are.
+    pub(crate) fn observe_keys(&self, keys: &Arc<KeyCounts>) {
+        observe_key_states(&self.provider.meter("keyferry"), Arc::clone(keys));
+        for reading in KEYS {
+            let keys = Arc::clone(keys);
+            self.observe(reading, move || Arc::clone(&keys));
         }
     }
 
@@ -302,6 +320,21 @@ fn observe_items(meter: &Meter, labels: Labels, items: Arc<Items>) {
     counter.with_callback(callback).build();
 }
 
+/// How many active tenants' keys are in each state.
+fn observe_key_states(meter: &Meter, keys: Arc<KeyCounts>) {
+    let gauge = meter
+        .u64_observable_gauge("keyferry.key.states")
+        .with_description("Active tenants, by how their keys are");
+    let callback = move |observer: &dyn AsyncInstrument<u64>| {
+        let Some(counted) = keys.counted() else { return };
+        for state in ["unknown", "healthy", "degraded", "refused"] {
+            let count = counted.states.get(state).copied().unwrap_or_default();
+            observer.observe(count, &[KeyValue::new("state", state)]);
+        }
+    };
+    gauge.with_callback(callback).build();
+}
+
 /// A number that is read off a part's statistics when an exporter comes.
 struct Reading<S> {
     name: &'static str,
@@ -339,6 +372,21 @@ readings! { SEALER: SealerStats {
     Counter "keyferry.evictions" "Times that keys were evicted" |s| Some(s.evictions);
     Gauge "keyferry.cache.data_keys" "Unwrapped data keys in the cache" |s| Some(s.cached_data_keys);
     Gauge "keyferry.leases" "Tenants with a lease" |s| Some(s.leases);
+} }
+
+readings! { KEYS: Arc<KeyCounts> {
+    Gauge "keyferry.replicas" "Replicas that live" |s| s.counted().map(|counted| counted.replicas);
+    Gauge "keyferry.registry.heard_seconds" "How long ago all was heard that other replicas learnt" |s| s.since_heard().map(|heard| heard.as_secs());
+} }
+
+readings! { VAULTS: VaultStats {
+    Counter "keyferry.vault.quota_refused" "Calls not made, being too near to a vault's limit" |s| Some(s.quota_refused);
+    Counter "keyferry.vault.breaker_refused" "Calls not made, as the vault does not answer" |s| Some(s.breaker_refused);
+    Counter "keyferry.vault.breakers_opened" "Times that a vault was taken for one that does not answer" |s| Some(s.breakers_opened);
+    Gauge "keyferry.vault.breakers_open" "Vaults that are taken for not answering" |s| Some(s.breakers_open);
+    Counter "keyferry.vault.retries" "Second tries" |s| Some(s.retries);
+    Counter "keyferry.vault.retries_refused" "Second tries not made, being too many" |s| Some(s.retries_refused);
+    Counter "keyferry.vault.throttled" "Answers of vaults that throttle" |s| Some(s.throttled);
 } }
 
 readings! { BUDGET: BudgetStats {

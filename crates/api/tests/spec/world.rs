@@ -1,14 +1,16 @@
 //! A service on a vault, a registry and an issuer of the test's own, and a few tenants.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Method;
 use keyferry_api::{
     Service,
     app::Parts,
+    bound::Bound,
     caller::Callers,
     clock,
-    config::{AdminConfig, AuthConfig, CacheConfig, CallerConfig, HttpConfig, TelemetryConfig},
+    config::{AdminConfig, AuthConfig, CallerConfig, EventsConfig, HttpConfig, TelemetryConfig},
+    events::Events,
     telemetry::Metrics,
 };
 use keyferry_azure::{AzureConfig, AzureKeyVault, ClientId, ClientSecret, CredentialConfig};
@@ -18,6 +20,7 @@ use keyferry_crypto::{
     tenant::{SealingPolicy, VersionPolicy},
     vault::KeyVault,
 };
+use keyferry_health::HealthConfig;
 use keyferry_onboarding::{OnboardingConfig, Onboardings};
 use keyferry_registry::{Clock, DatabaseUrl, NewTenant, Registry, RegistryLimits, Store, Tenant};
 use reqwest::RequestBuilder;
@@ -61,6 +64,7 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
     pub(crate) has_database: bool,
     pub(crate) has_onboarding: bool,
+    pub(crate) events: Option<EventsConfig>,
     pub(crate) http: HttpConfig,
 }
 
@@ -75,6 +79,7 @@ impl Setup {
             clock: clock::system(),
             has_database: true,
             has_onboarding: true,
+            events: None,
             http,
         }
     }
@@ -108,6 +113,13 @@ impl World {
         let parts = Parts {
             sealer: sealer(&vault),
             registry,
+            store: Arc::clone(&store),
+            watch: None,
+            vaults: None,
+            bound: Bound::new(&HealthConfig::default(), Duration::from_secs(3), Duration::from_secs(8)),
+            events: setup
+                .events
+                .map(|events| Arc::new(Events::new(&events, &auth(&issuer), &http, clock).unwrap())),
             callers: Arc::new(Callers::new(&auth(&issuer), &http, clock)),
             onboardings,
             page: keyferry_api::config::PageConfig::default(),
@@ -291,7 +303,7 @@ fn onboardings(dir: &TempDir, store: Arc<dyn Store>, registry: &Arc<Registry>, c
 
 fn sealer(vault: &Arc<FakeVault>) -> Arc<Sealer> {
     let vault = Arc::clone(vault) as Arc<dyn KeyVault>;
-    Arc::new(Sealer::new(vault, SealerLimits::from(&CacheConfig::default())))
+    Arc::new(Sealer::new(vault, SealerLimits::default()))
 }
 
 fn auth(issuer: &Issuer) -> AuthConfig {
