@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{reply::Reply, routes::ROUTES, world::World};
+use crate::{keys, reply::Reply, routes::ROUTES, world::World};
 
 const JSON: &str = "application/json";
 const OCTETS: &str = "application/octet-stream";
@@ -242,6 +242,31 @@ async fn onboardings_have_the_members_that_are_described_and_no_other() {
     }
 }
 
+#[tokio::test]
+async fn keys_and_replicas_have_the_members_that_are_described_and_no_other() {
+    let world = World::new().await;
+    let description = description(&world).await;
+    let revision = keys::whatever_can_happen(&world, "acme").await;
+    let key = "/v1/admin/tenants/{tenant}/key";
+    for (described, asked) in [
+        (key, key.to_owned()),
+        (&format!("{key}/events"), format!("{key}/events")),
+        (&format!("{key}/events"), format!("{key}/events?limit=1")),
+        (
+            &format!("{key}/events/{{revision}}/acknowledgements"),
+            format!("{key}/events/{revision}/acknowledgements"),
+        ),
+        ("/v1/admin/replicas", "/v1/admin/replicas".to_owned()),
+    ] {
+        let answer = keys::read(&world, &asked.replace("{tenant}", "acme")).await.with(200);
+        let content = &description["paths"][described]["get"]["responses"]["200"]["content"];
+        assert!(
+            fits(&description, &content[JSON]["schema"], &answer),
+            "{asked}: {answer}"
+        );
+    }
+}
+
 /// What a data operation's bodies are described as.
 struct Schemas<'a> {
     request: &'a Value,
@@ -275,6 +300,7 @@ fn fits(description: &Value, schema: &Value, value: &Value) -> bool {
             .all(|element| self::fits(description, &schema["items"], element)),
         (Some("string"), Value::String(_)) | (Some("boolean"), Value::Bool(_)) | (Some("null"), Value::Null) => true,
         (Some("integer"), Value::Number(number)) => number.is_u64() || number.is_i64(),
+        (Some("number"), Value::Number(_)) => true,
         _ => false,
     })
 }

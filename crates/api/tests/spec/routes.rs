@@ -10,7 +10,14 @@ pub(crate) struct Route {
 impl Route {
     /// The path, of the tenant `acme`.
     pub(crate) fn path_of_acme(&self) -> String {
-        self.path.replace("{tenant}", "acme").replace("{form}", "az")
+        self.path_of("acme")
+    }
+
+    /// The path, of a tenant of that name.
+    pub(crate) fn path_of(&self, tenant: &str) -> String {
+        let parts = [("{tenant}", tenant), ("{form}", "az"), ("{revision}", "1")];
+        let filled = |path: String, (part, value): (&str, &str)| path.replace(part, value);
+        parts.into_iter().fold(self.path.to_owned(), filled)
     }
 
     /// The problem that it answers with where there is nobody of that name.
@@ -55,6 +62,15 @@ pub(crate) const ROUTES: &[Route] = &[
     route("DELETE", "/v1/admin/tenants/{tenant}", CHANGE),
     route("POST", "/v1/admin/tenants/{tenant}/suspend", CHANGE),
     route("POST", "/v1/admin/tenants/{tenant}/resume", CHANGE),
+    route("GET", "/v1/admin/tenants/{tenant}/key", READ),
+    route("POST", "/v1/admin/tenants/{tenant}/key/look", CHANGE),
+    route("GET", "/v1/admin/tenants/{tenant}/key/events", READ),
+    route(
+        "GET",
+        "/v1/admin/tenants/{tenant}/key/events/{revision}/acknowledgements",
+        READ,
+    ),
+    route("GET", "/v1/admin/replicas", READ),
     route("GET", "/v1/admin/onboardings", READ),
     route("POST", "/v1/admin/onboardings", CHANGE),
     route("GET", "/v1/admin/onboardings/{tenant}", READ),
