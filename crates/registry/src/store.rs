@@ -24,6 +24,9 @@ pub trait TenantStore: Send + Sync + 'static {
     /// The tenant of that name, unless it was purged.
     async fn find(&self, slug: &Slug) -> Result<Option<Tenant>, RegistryError>;
 
+    /// The tenant with that id, unless it was purged.
+    async fn find_by_id(&self, id: TenantId) -> Result<Option<Tenant>, RegistryError>;
+
     /// Up to `limit` tenants in the order of their slugs, from the one after `after`.
     async fn list(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Tenant>, RegistryError>;
 

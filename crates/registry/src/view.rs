@@ -5,6 +5,7 @@
 //! cost time and nothing else. What this process writes it takes in by itself, whether or not the feed answers. The store is
 //! asked directly only for slugs that the view does not hold.
 
+mod by_id;
 mod following;
 mod position;
 
@@ -48,6 +49,8 @@ pub struct Registry {
     limits: RegistryLimits,
     /// Bounded, with nothing that expires: so the cheapest look-up of the two caches, on every request.
     tenants: quick_cache::sync::Cache<Slug, Arc<Tenant>>,
+    /// The slugs of those in memory, by their ids.
+    slugs: quick_cache::sync::Cache<TenantId, Slug>,
     /// Slugs that the store did not know a moment ago, so that guessing names does not become asking the database.
     unknown: Cache<Slug, ()>,
     /// How far the view has followed. Held while the view changes.
@@ -93,6 +96,7 @@ impl Registry {
             store,
             limits,
             tenants: quick_cache::sync::Cache::new(usize::try_from(limits.tenants).unwrap_or(usize::MAX)),
+            slugs: quick_cache::sync::Cache::new(usize::try_from(limits.tenants).unwrap_or(usize::MAX)),
             unknown: Cache::builder()
                 .max_capacity(UNKNOWN_SLUGS)
                 .time_to_live(UNKNOWN_FOR)
@@ -121,7 +125,7 @@ impl Registry {
         // If the view moved meanwhile, what was read may be older than what it took in: answer, but do not keep it.
         if position.moves == before {
             match &found {
-                Some(tenant) => self.tenants.insert(slug.clone(), Arc::clone(tenant)),
+                Some(tenant) => self.keep(Arc::clone(tenant)),
                 None => self.unknown.insert(slug.clone(), ()),
             }
         }

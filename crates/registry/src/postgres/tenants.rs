@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use keyferry_crypto::id::TenantId;
 use sqlx::{Postgres, Transaction};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -52,6 +53,10 @@ impl TenantStore for PostgresStore {
         .fetch_optional(&self.pool)
         .await?;
         row.map(Tenant::try_from).transpose()
+    }
+
+    async fn find_by_id(&self, id: TenantId) -> Result<Option<Tenant>, RegistryError> {
+        with_id(&mut self.pool.begin().await?, id.0).await
     }
 
     async fn list(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Tenant>, RegistryError> {

@@ -53,6 +53,10 @@ impl TenantStore for SqliteStore {
         row.map(Tenant::try_from).transpose()
     }
 
+    async fn find_by_id(&self, id: TenantId) -> Result<Option<Tenant>, RegistryError> {
+        with_id(&mut self.pool.begin().await?, id.0).await
+    }
+
     async fn list(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Tenant>, RegistryError> {
         let rows: Vec<Row> = sqlx::query_as(
             "select id, slug, display_name, directory_id, cloud, vault, key_name, key_version, former_keys,

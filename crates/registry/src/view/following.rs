@@ -131,7 +131,7 @@ impl Registry {
             // What this process wrote may be ahead of the feed.
             if held.as_ref().is_none_or(|held| held.revision <= mark.revision) {
                 match tenant {
-                    Some(tenant) => self.tenants.insert(slug, Arc::new(tenant)),
+                    Some(tenant) => self.keep(Arc::new(tenant)),
                     // The slug may be another tenant's by now.
                     None if held.is_some_and(|held| held.keys.tenant == mark.tenant) => {
                         self.tenants.remove(&slug);

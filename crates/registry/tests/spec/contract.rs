@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keyferry_crypto::tenant::VersionPolicy;
+use keyferry_crypto::{id::TenantId, tenant::VersionPolicy};
 use keyferry_registry::{
     Changed, Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore,
 };
@@ -33,6 +33,7 @@ promises!(
     the_view_follows_what_others_change,
     the_view_forgets_what_is_purged,
     an_unknown_slug_is_asked_for_once,
+    a_tenant_is_known_by_its_id_and_not_after_it_is_purged,
     a_tenant_is_usable_as_soon_as_it_is_registered,
 );
 
@@ -57,6 +58,9 @@ async fn what_is_registered_is_found_whole(store: Arc<dyn TenantStore>) {
     );
     assert_eq!(created.tenant.keys.former, [key("kek")]);
     assert_eq!(store.find(&slug("other")).await.expect("asked"), None);
+    let id = created.tenant.keys.tenant;
+    assert_eq!(store.find_by_id(id).await.expect("asked"), Some(created.tenant));
+    assert_eq!(store.find_by_id(TenantId::generate()).await.expect("asked"), None);
 }
 
 async fn a_slug_names_one_tenant(store: Arc<dyn TenantStore>) {
@@ -243,6 +247,24 @@ async fn an_unknown_slug_is_asked_for_once(store: Arc<dyn TenantStore>) {
         assert_eq!(here.tenant(&slug("nobody")).await.expect("asked"), None);
     }
     assert_eq!(here.stats().store_reads, 1);
+}
+
+async fn a_tenant_is_known_by_its_id_and_not_after_it_is_purged(store: Arc<dyn TenantStore>) {
+    let (here, there) = (view(&store), view(&store));
+    let mut acme = here.create(&tenant("acme"), None).await.expect("created").tenant;
+    let id = acme.keys.tenant;
+    assert_eq!(here.held(id).as_deref(), Some(&acme));
+    assert_eq!(there.held(id), None, "it has followed nothing");
+    assert_eq!(there.tenant_by_id(id).await.expect("asked").as_deref(), Some(&acme));
+    assert_eq!(there.held(id).as_deref(), Some(&acme), "and keeps what it read");
+    acme.delete(clock(), Duration::ZERO);
+    here.save(&acme).await.expect("saved");
+    store.purge().await.expect("purged");
+    let globex = here.create(&tenant("acme"), None).await.expect("created").tenant;
+    here.follow().await.expect("followed");
+    assert_eq!(here.held(id), None, "the slug is another tenant's");
+    assert_eq!(here.tenant_by_id(id).await.expect("asked"), None);
+    assert_eq!(here.held(globex.keys.tenant).as_deref(), Some(&globex));
 }
 
 async fn a_tenant_is_usable_as_soon_as_it_is_registered(store: Arc<dyn TenantStore>) {

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use keyferry_crypto::id::TenantId;
 use keyferry_registry::{Change, Created, Idempotency, Mark, RegistryError, Revision, Slug, Tenant, TenantStore};
 use tokio::{
     sync::{Notify, oneshot},
@@ -88,6 +89,12 @@ impl TenantStore for Ordered {
         found
     }
 
+    async fn find_by_id(&self, id: TenantId) -> Result<Option<Tenant>, RegistryError> {
+        let found = self.store.find_by_id(id).await;
+        self.answers(Question::Tenant).await;
+        found
+    }
+
     async fn list(&self, after: Option<&Slug>, limit: u32) -> Result<Vec<Tenant>, RegistryError> {
         self.store.list(after, limit).await
     }
@@ -137,6 +144,10 @@ impl TenantStore for Empty {
     }
 
     async fn find(&self, _: &Slug) -> Result<Option<Tenant>, RegistryError> {
+        Ok(None)
+    }
+
+    async fn find_by_id(&self, _: TenantId) -> Result<Option<Tenant>, RegistryError> {
         Ok(None)
     }
 
