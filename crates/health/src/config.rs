@@ -67,6 +67,61 @@ impl HealthConfig {
         seconds(self.version_period_seconds)
     }
 
+    /// W, the longest that the key of a tenant of whom something is held goes without a look, whichever replica dies: then
+    /// another's lease is over, and the next look is made. `try_timeout` is how long one call to a vault may take.
+    #[must_use]
+    pub fn watched_within(&self, try_timeout: Duration) -> Duration {
+        self.period() + self.lease() + try_timeout
+    }
+
+    /// Refuses what no bound could be held with.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let spans = [
+            ("period_seconds", self.period(), LONGEST_PERIOD),
+            ("idle_period_seconds", self.idle_period(), LONGEST_IDLE_PERIOD),
+            ("lease_seconds", self.lease(), LONGEST_PERIOD),
+            ("hearing_seconds", self.hearing(), LONGEST_PERIOD),
+            ("version_period_seconds", self.version_period(), LONGEST_IDLE_PERIOD),
+        ];
+        for (field, span, longest) in spans {
+            if span < SHORTEST {
+                return Err(ConfigError::Field(field, "at least 0.05"));
+            }
+            if span > longest {
+                let most = if longest == LONGEST_PERIOD { "at most 3600" } else { "at most 86400" };
+                return Err(ConfigError::Field(field, most));
+            }
+        }
+        if self.idle_period() < self.period() {
+            return Err(ConfigError::Field("idle_period_seconds", "not less than period_seconds"));
+        }
+        if !(1..=MOST_AT_ONCE).contains(&self.concurrency) {
+            return Err(ConfigError::Field("concurrency", "between 1 and 1024"));
+        }
+        Ok(())
+    }
+
+    /// How often it is asked what is due.
+    pub(crate) fn claim_pause(&self) -> Duration {
+        (self.period() / 30).clamp(SHORTEST, Duration::from_secs(1))
+    }
+
+    /// How often a replica makes itself known.
+    pub(crate) fn beat_pause(&self) -> Duration {
+        (self.lease() / 2).clamp(SHORTEST, Duration::from_secs(5))
+    }
+
+    /// How often it is looked what is held, and whose key nobody looks at.
+    pub(crate) fn holding_pause(&self) -> Duration {
+        (self.period() / 15).clamp(SHORTEST, Duration::from_secs(2))
+    }
+
+    /// Within which the same refusal is not told again. Short: told once too often costs little, and a refusal that came again
+    /// after the key had served must be told.
+    pub(crate) fn telling_pause(&self) -> Duration {
+        (self.period() / 6).min(Duration::from_secs(5))
+    }
+
     /// What a sealer that this watches for needs to be assured of.
     #[must_use]
     pub fn assurance(&self) -> Assurance {
@@ -77,6 +132,75 @@ impl HealthConfig {
     }
 }
 
+/// Why a configuration was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A field cannot be accepted.
+    #[error("{0}: {1}")]
+    Field(&'static str, &'static str),
+}
+
+/// What is no span (negative, not a number) is longer than any that is accepted.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+const SHORTEST: Duration = Duration::from_millis(50);
+const LONGEST_PERIOD: Duration = Duration::from_hours(1);
+const LONGEST_IDLE_PERIOD: Duration = Duration::from_hours(24);
+const MOST_AT_ONCE: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_acceptable() {
+        assert_eq!(HealthConfig::default().check(), Ok(()));
+        let watched = HealthConfig::default().watched_within(Duration::from_secs(8));
+        assert_eq!(watched, Duration::from_secs(48));
+    }
+
+    #[test]
+    fn spans_that_hold_no_bound_are_refused_by_name() {
+        type Change = fn(&mut HealthConfig, f64);
+        let fields: [(&str, Change); 5] = [
+            ("period_seconds", |config, span| config.period_seconds = span),
+            ("idle_period_seconds", |config, span| config.idle_period_seconds = span),
+            ("lease_seconds", |config, span| config.lease_seconds = span),
+            ("hearing_seconds", |config, span| config.hearing_seconds = span),
+            ("version_period_seconds", |config, span| config.version_period_seconds = span),
+        ];
+        for (field, change) in fields {
+            for span in [0.0, 0.049, -1.0, f64::NAN, f64::INFINITY, 86_401.0] {
+                let mut config = HealthConfig::default();
+                change(&mut config, span);
+                let refused = config.check();
+                assert!(
+                    matches!(refused, Err(ConfigError::Field(named, _)) if named == field),
+                    "{field} = {span}: {refused:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn idle_tenants_are_not_looked_at_more_often_than_others() {
+        let config = HealthConfig {
+            idle_period_seconds: 29.0,
+            ..HealthConfig::default()
+        };
+        assert!(config.check().is_err());
+    }
+
+    #[test]
+    fn a_replica_looks_at_something_and_not_at_everything_at_once() {
+        for (concurrency, is_accepted) in [(0, false), (1, true), (1_024, true), (1_025, false)] {
+            let config = HealthConfig {
+                concurrency,
+                ..HealthConfig::default()
+            };
+            assert_eq!(config.check().is_ok(), is_accepted, "{concurrency}");
+        }
+    }
 }

@@ -1,0 +1,101 @@
+//! What others found out holds here too, at once, and is acknowledged.
+
+use std::sync::{Arc, PoisonError, atomic::Ordering::Relaxed};
+
+use keyferry_crypto::{
+    id::{KekId, TenantId},
+    news::Refusal,
+};
+use keyferry_registry::{
+    Changed, Tenant,
+    key::{KeyEvent, KeyNews, KeyState},
+};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::{
+    patience::{Away, in_time},
+    stats::Counters,
+    watch::KeyWatch,
+};
+
+impl KeyWatch {
+    /// Takes what the feed tells, in its order, until the feed ends. Another key, another policy or a suspension must hold at once
+    /// as well: the keys of every tenant that changes are forgotten.
+    pub(crate) async fn obey(&self, mut feed: Receiver<Changed>) {
+        let sealer = &self.parts.sealer;
+        loop {
+            match feed.recv().await {
+                Ok(Changed::Tenant(tenant)) => sealer.evict(tenant),
+                Ok(Changed::Everything) => {
+                    self.followed.store(0, Relaxed);
+                    sealer.evict_all();
+                }
+                Ok(Changed::Key(event)) => self.take_event(&event).await,
+                Ok(Changed::Heard(at, revision)) => {
+                    self.followed.store(revision.0, Relaxed);
+                    *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+                    sealer.heard(at);
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "changes of tenants were missed: all cached keys are evicted");
+                    sealer.evict_all();
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn take_event(&self, event: &KeyEvent) {
+        match &event.what {
+            KeyNews::Withdrawn(refusal) => {
+                // What was found out here was obeyed here before it was told.
+                if event.by != self.me.id {
+                    self.take_withdrawal(event.tenant, refusal).await;
+                }
+                self.acknowledgements.owe(event.revision);
+            }
+            KeyNews::State(state) => self.take_state(event.tenant, state),
+            KeyNews::Version(newest) => self.take_version(event.tenant, newest).await,
+        }
+    }
+
+    async fn take_withdrawal(&self, tenant: TenantId, refusal: &Refusal) {
+        Counters::count(&self.counters.withdrawals_obeyed);
+        let sealer = &self.parts.sealer;
+        if let Some(known) = self.parts.registry.held(tenant) {
+            return sealer.obey(&known.keys, refusal);
+        }
+        // The tenant must be read first, and nothing waits for that.
+        sealer.evict(tenant);
+        match self.known(tenant).await {
+            Ok(Some(known)) => sealer.obey(&known.keys, refusal),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%tenant, %error, "a withdrawal is obeyed without knowing the tenant"),
+        }
+    }
+
+    fn take_state(&self, tenant: TenantId, state: &KeyState) {
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        match state {
+            KeyState::Degraded(_) | KeyState::Unknown => unanswered.insert(tenant),
+            KeyState::Healthy | KeyState::Refused(_) => unanswered.remove(&tenant),
+        };
+    }
+
+    async fn take_version(&self, tenant: TenantId, newest: &KekId) {
+        match self.known(tenant).await {
+            Ok(Some(known)) => self.parts.sealer.follow(&known.keys, newest),
+            Ok(None) => {}
+            // What is held is let go, and the vault wraps under the newest.
+            Err(error) => {
+                tracing::warn!(%tenant, %error, "a new version is followed without knowing the tenant");
+                self.parts.sealer.evict(tenant);
+            }
+        }
+    }
+
+    /// The tenant, from memory if it is there.
+    pub(crate) async fn known(&self, tenant: TenantId) -> Result<Option<Arc<Tenant>>, Away> {
+        in_time(self.parts.registry.tenant(tenant)).await
+    }
+}
