@@ -38,6 +38,8 @@ pub struct Parts {
     pub watch: Option<Arc<KeyWatch>>,
     /// Knows how much of vaults' limits is used; nobody does, if absent.
     pub vaults: Option<Arc<AzureKeyVault>>,
+    /// How long a replica that says nothing is taken to live.
+    pub alive: Duration,
     /// How soon a withdrawal is obeyed everywhere.
     pub bound: Bound,
     /// Takes events for hints, where that is configured.
@@ -105,6 +107,10 @@ impl App {
     /// Who knows how much of vaults' limits is used, if anybody does.
     pub(crate) fn vaults(&self) -> Option<&AzureKeyVault> {
         self.0.parts.vaults.as_deref()
+    }
+
+    pub(crate) fn alive(&self) -> Duration {
+        self.0.parts.alive
     }
 
     pub(crate) fn bound(&self) -> &Bound {

@@ -22,7 +22,7 @@ impl Bound {
     #[must_use]
     pub fn new(health: &HealthConfig, confirmation: Duration, per_try: Duration) -> Self {
         Self {
-            watch: health.period() + health.lease() + per_try,
+            watch: health.watched_within(per_try),
             per_try,
             confirmation,
             hearing: health.hearing(),

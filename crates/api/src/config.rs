@@ -295,6 +295,12 @@ impl Config {
                 "must not be 0",
             )?;
         }
+        self.health.check().map_err(
+            |keyferry_health::ConfigError::Field(field, expected)| ConfigError::Field {
+                field: format!("health.{field}"),
+                message: format!("must be {expected}"),
+            },
+        )?;
         require(
             (0.0..=1.0).contains(&self.telemetry.trace_ratio),
             "telemetry.trace_ratio",

@@ -127,6 +127,7 @@ impl Service {
                 config.azure.timeouts.per_try,
             ),
             events: events(&config, &vault)?,
+            alive: config.health.alive(),
             vaults: Some(vault),
             callers: Arc::new(callers),
             onboardings,
@@ -146,8 +147,11 @@ impl Service {
         parts.metrics.observe_sealer(&parts.sealer);
         parts.metrics.observe_callers(&parts.callers);
         parts.metrics.observe_registry(&parts.registry);
-        let keys = Arc::new(KeyCounts::new(Arc::clone(&parts.store), parts.bound.watch));
+        let keys = Arc::new(KeyCounts::new(Arc::clone(&parts.store)));
         parts.metrics.observe_keys(&keys);
+        if let Some(watch) = &parts.watch {
+            parts.metrics.observe_watch(watch);
+        }
         if let Some(vaults) = &parts.vaults {
             parts.metrics.observe_vaults(vaults);
         }
@@ -325,9 +329,9 @@ fn start_background(
             });
         }
     }
-    let (registry, stop) = (Arc::clone(&parts.registry), cancel.clone());
+    let stop = cancel.clone();
     tasks.spawn(async move {
-        stop.run_until_cancelled(keys.run(&registry)).await;
+        stop.run_until_cancelled(keys.run()).await;
         "the count of keys"
     });
     if let Some(events) = &parts.events {

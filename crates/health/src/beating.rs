@@ -20,7 +20,7 @@ impl KeyWatch {
                 followed: Revision(self.followed.load(Relaxed)),
                 ..self.me.clone()
             };
-            let alive = in_time(self.parts.store.beat(&me, pause * MISSED_BEATS)).await;
+            let alive = in_time(self.parts.store.beat(&me, self.config.alive())).await;
             if let Some(alive) = beating.note(alive) {
                 let alive = u32::try_from(alive.len()).unwrap_or(u32::MAX).max(1);
                 if self.replicas.swap(alive, Relaxed) != alive {
@@ -32,6 +32,3 @@ impl KeyWatch {
         }
     }
 }
-
-/// After so many beats missed a replica is taken for dead.
-const MISSED_BEATS: u32 = 3;

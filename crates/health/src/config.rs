@@ -111,6 +111,12 @@ impl HealthConfig {
         (self.lease() / 2).clamp(SHORTEST, Duration::from_secs(5))
     }
 
+    /// How long a replica that says nothing is taken to live.
+    #[must_use]
+    pub fn alive(&self) -> Duration {
+        self.beat_pause() * MISSED_BEATS
+    }
+
     /// How often it is looked what is held, and whose key nobody looks at.
     pub(crate) fn holding_pause(&self) -> Duration {
         (self.period() / 15).clamp(SHORTEST, Duration::from_secs(2))
@@ -145,6 +151,8 @@ fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
+/// After which a replica is taken for dead.
+const MISSED_BEATS: u32 = 3;
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST_PERIOD: Duration = Duration::from_hours(1);
 const LONGEST_IDLE_PERIOD: Duration = Duration::from_hours(24);

@@ -43,5 +43,5 @@ async fn shown(app: &App, tenant: &Tenant) -> Result<KeyHealthDocument, Problem>
 
 /// The replicas that live, as far as is known.
 pub(super) async fn living(app: &App) -> Result<Vec<Replica>, Problem> {
-    Ok(app.store().replicas(app.bound().watch).await?)
+    Ok(app.store().replicas(app.alive()).await?)
 }

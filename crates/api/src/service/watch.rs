@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use keyferry_azure::AzureKeyVault;
 use keyferry_crypto::{id::TenantId, sealer::Sealer};
-use keyferry_health::{KeyWatch, Parts};
+use keyferry_health::{KeyWatch, Keys, Parts, Tenants};
 use keyferry_onboarding::Onboardings;
-use keyferry_registry::{Registry, Store};
+use keyferry_registry::{KeyStore, Registry, Store};
 
 use crate::{clock, config::Config};
 
@@ -21,15 +21,17 @@ pub(super) fn over_keys(
 ) -> Arc<KeyWatch> {
     let (vault, onboardings) = (Arc::clone(vault), onboardings.cloned());
     let parts = Parts {
-        store: Arc::clone(store),
-        registry: Arc::clone(registry),
-        sealer: Arc::clone(sealer),
+        store: Arc::clone(store) as Arc<dyn KeyStore>,
+        registry: Arc::clone(registry) as Arc<dyn Tenants>,
+        sealer: Arc::clone(sealer) as Arc<dyn Keys>,
         share_among: Box::new(move |replicas| vault.share_among(replicas)),
         doubt_endpoint: Box::new(move |tenant| {
             if let Some(onboardings) = onboardings.clone() {
                 tokio::spawn(async move { doubt(&onboardings, tenant).await });
             }
         }),
+        try_timeout: config.azure.timeouts.per_try,
+        confirmation: config.vaults.confirmation,
         clock: clock::system(),
     };
     KeyWatch::new(parts, config.health, &host_name(), env!("CARGO_PKG_VERSION"))

@@ -16,6 +16,7 @@ use keyferry_crypto::{
     sealer::{Sealer, SealerStats},
     vault::Fault,
 };
+use keyferry_health::{KeyWatch, WatchStats};
 use keyferry_registry::{Registry, RegistryStats};
 use opentelemetry::{
     KeyValue,
@@ -164,9 +165,14 @@ impl Metrics {
     /// Reports how customers' keys are.
     pub(crate) fn observe_keys(&self, keys: &Arc<KeyCounts>) {
         observe_key_states(&self.provider.meter("keyferry"), Arc::clone(keys));
-        for reading in KEYS {
-            let keys = Arc::clone(keys);
-            self.observe(reading, move || Arc::clone(&keys));
+    }
+
+    /// Reports what the watch over keys does.
+    pub(crate) fn observe_watch(&self, watch: &Arc<KeyWatch>) {
+        observe_looks(&self.provider.meter("keyferry"), Arc::clone(watch));
+        for reading in WATCH {
+            let watch = Arc::clone(watch);
+            self.observe(reading, move || watch.stats());
         }
     }
 
@@ -328,11 +334,30 @@ fn observe_key_states(meter: &Meter, keys: Arc<KeyCounts>) {
     let callback = move |observer: &dyn AsyncInstrument<u64>| {
         let Some(counted) = keys.counted() else { return };
         for state in ["unknown", "healthy", "degraded", "refused"] {
-            let count = counted.states.get(state).copied().unwrap_or_default();
+            let count = counted.get(state).copied().unwrap_or_default();
             observer.observe(count, &[KeyValue::new("state", state)]);
         }
     };
     gauge.with_callback(callback).build();
+}
+
+/// The looks that this replica had at keys, by what they found.
+fn observe_looks(meter: &Meter, watch: Arc<KeyWatch>) {
+    let counter = meter
+        .u64_observable_counter("keyferry.key.looks")
+        .with_description("Looks at customers' keys, by what they found");
+    let callback = move |observer: &dyn AsyncInstrument<u64>| {
+        let stats = watch.stats();
+        for (outcome, count) in [
+            ("served", stats.looks_served),
+            ("refused", stats.looks_refused),
+            ("in-vain", stats.looks_in_vain),
+            ("failed", stats.looks_failed),
+        ] {
+            observer.observe(count, &[KeyValue::new("outcome", outcome)]);
+        }
+    };
+    counter.with_callback(callback).build();
 }
 
 /// A number that is read off a part's statistics when an exporter comes.
@@ -374,9 +399,11 @@ readings! { SEALER: SealerStats {
     Gauge "keyferry.leases" "Tenants with a lease" |s| Some(s.leases);
 } }
 
-readings! { KEYS: Arc<KeyCounts> {
-    Gauge "keyferry.replicas" "Replicas that live" |s| s.counted().map(|counted| counted.replicas);
-    Gauge "keyferry.registry.heard_seconds" "How long ago all was heard that other replicas learnt" |s| s.since_heard().map(|heard| heard.as_secs());
+readings! { WATCH: WatchStats {
+    Counter "keyferry.withdrawals.obeyed" "Withdrawals that other replicas found out and this one obeyed" |s| Some(s.withdrawals_obeyed);
+    Gauge "keyferry.replicas" "Replicas that live" |s| Some(s.replicas.into());
+    Gauge "keyferry.keys.mistrusted" "Tenants of whom something is held and whose key nobody looks at" |s| Some(s.mistrusted);
+    Gauge "keyferry.registry.heard_seconds" "How long ago all was heard and obeyed that other replicas learnt" |s| s.since_heard.map(|heard| heard.as_secs());
 } }
 
 readings! { VAULTS: VaultStats {

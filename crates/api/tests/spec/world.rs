@@ -115,6 +115,7 @@ impl World {
             registry,
             store: Arc::clone(&store),
             watch: None,
+            alive: HealthConfig::default().alive(),
             vaults: None,
             bound: Bound::new(&HealthConfig::default(), Duration::from_secs(3), Duration::from_secs(8)),
             events: setup

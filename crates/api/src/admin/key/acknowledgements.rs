@@ -1,6 +1,6 @@
 //! Tells which replicas have obeyed a withdrawal.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use axum::{
     Json,
@@ -25,7 +25,8 @@ use crate::{
 pub(super) struct KeyAcknowledgements {
     /// The replicas that have obeyed it, in the order of time.
     acknowledged: Vec<AcknowledgementDocument>,
-    /// The replicas that lived before it and live now, and have not said that they have obeyed it.
+    /// The replicas that lived then, and have not said that they have obeyed it. One that died is among them, for a day: nothing
+    /// tells it from one that is cut off.
     missing: Vec<MissingDocument>,
 }
 
@@ -49,6 +50,8 @@ struct MissingDocument {
     replica: String,
     /// Where it runs: its host name.
     name: String,
+    /// When it last made itself known.
+    seen_at: String,
 }
 
 /// The revision in the path.
@@ -73,8 +76,9 @@ pub(super) async fn list_tenant_key_acknowledgements(
     let tenant = super::tenant(&app, &slug).await?;
     let event = withdrawal(&app, &tenant, named.0).await?;
     let acknowledged = app.store().acknowledgements(event.revision).await?;
-    let living = super::living(&app).await?;
-    let missing = missing(&event, &acknowledged, &living);
+    let age: Duration = ((app.clock())() - event.at).try_into().unwrap_or_default();
+    let seen_since = app.store().replicas(age.saturating_add(app.alive())).await?;
+    let missing = missing(&event, &acknowledged, &seen_since);
     Ok(Json(KeyAcknowledgements {
         acknowledged: acknowledged.iter().map(AcknowledgementDocument::from).collect(),
         missing,
@@ -110,14 +114,15 @@ fn none() -> Problem {
 }
 
 /// The replicas of which an acknowledgement is still expected.
-fn missing(event: &KeyEvent, acknowledged: &[Acknowledgement], living: &[Replica]) -> Vec<MissingDocument> {
+fn missing(event: &KeyEvent, acknowledged: &[Acknowledgement], lived: &[Replica]) -> Vec<MissingDocument> {
     let acknowledged: HashSet<_> = acknowledged.iter().map(|said| said.replica).collect();
-    living
+    lived
         .iter()
         .filter(|replica| replica.started_at <= event.at && !acknowledged.contains(&replica.id))
         .map(|replica| MissingDocument {
             replica: replica.id.to_string(),
             name: replica.name.clone(),
+            seen_at: rfc3339(replica.seen_at),
         })
         .collect()
 }
