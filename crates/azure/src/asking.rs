@@ -16,13 +16,15 @@ use keyferry_crypto::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    breaker::Breaker,
     credential::Audience,
     errand::{Errand, StandIn},
     exchange::{Answer, exchange},
     failure::{Asked, of_key_vault, of_sdk},
     request::Request,
+    restraint::{Claim, Restraint, Restraints, Toll},
     retry::{Next, Tries},
-    token::Held,
+    token::{Doubt, Held},
     vault::AzureKeyVault,
 };
 
@@ -34,6 +36,81 @@ pub(crate) struct Way {
     pub(crate) route: Route,
 }
 
+/// What surrounds the tries of an operation.
+pub(crate) trait Terms: Sync {
+    /// Whether a try may begin. If not, nobody is asked for a token either.
+    fn admit(&self) -> Result<(), Missed> {
+        Ok(())
+    }
+
+    /// Whether a try that failed may be followed by another, at that time.
+    fn may_try_again(&self, _: Instant) -> bool {
+        true
+    }
+
+    /// A token was rejected.
+    fn forget(&self) {}
+}
+
+/// None in particular.
+pub(crate) struct Free;
+
+impl Terms for Free {}
+
+/// Why nothing came of a try.
+#[derive(Debug)]
+pub(crate) enum Missed {
+    /// It failed, and another may succeed.
+    Failed(VaultError),
+    /// It was not made, nor would another be.
+    Kept(VaultError),
+}
+
+impl<E: Into<VaultError>> From<E> for Missed {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The terms on which a vault is asked.
+struct VaultTerms<'a> {
+    vault: &'a AzureKeyVault,
+    way: &'a Way,
+    claim: Claim,
+    restraint: Arc<Restraint>,
+    breaker: Arc<Breaker>,
+}
+
+impl VaultTerms<'_> {
+    /// A canary is not refused by the vault's wish to be left alone, which may be long.
+    fn heed_wish(&self) -> Result<(), VaultError> {
+        match self.claim {
+            Claim::Watch => Ok(()),
+            Claim::Question | Claim::Request | Claim::Background => {
+                self.vault.throttles.admit(&self.way.vault, Instant::now())
+            }
+        }
+    }
+}
+
+impl Terms for VaultTerms<'_> {
+    fn admit(&self) -> Result<(), Missed> {
+        self.heed_wish()?;
+        let looked = self.vault.restraints.look(&self.breaker, self.claim);
+        looked.map_err(Missed::Kept)
+    }
+
+    fn may_try_again(&self, then: Instant) -> bool {
+        let restraints = &self.vault.restraints;
+        restraints.may_try_again(&self.restraint, &self.breaker, self.claim, then)
+    }
+
+    /// With the token goes what the client has learnt of the vault's challenge.
+    fn forget(&self) {
+        self.vault.clients.invalidate(self.way);
+    }
+}
+
 impl AzureKeyVault {
     /// Does one operation through the SDK. Its answer.
     #[tracing::instrument(level = "debug", skip_all, fields(vault = %way.vault, ?asked))]
@@ -41,6 +118,7 @@ impl AzureKeyVault {
         &self,
         asked: Asked,
         way: &Way,
+        toll: Toll,
         operation: impl Fn(Arc<KeyClient>, ClientMethodOptions<'static>) -> F + Send + Sync,
     ) -> Result<Bytes, VaultError> {
         let attempt = |token| {
@@ -51,7 +129,7 @@ impl AzureKeyVault {
                 errand.answer().ok_or_else(|| VaultCause::AnswerInvalid.into())
             }
         };
-        self.ask_vault(way, attempt).await
+        self.ask_vault(way, toll, attempt).await
     }
 
     /// Sends one request that the SDK has no operation for, with a token. Any answer that `judge` takes is one; of another,
@@ -72,7 +150,7 @@ impl AzureKeyVault {
             judge(&answer)
                 .ok_or_else(|| of_key_vault(asked, way.directory, answer.status, &answer.headers, &answer.body))
         };
-        self.ask_vault(way, attempt).await
+        self.ask_vault(way, Toll::free(Claim::Question), attempt).await
     }
 
     /// Sends one request to a vault without a token. Its answer, whatever it is: judged by `judge`.
@@ -89,67 +167,101 @@ impl AzureKeyVault {
             self.throttles.admit(vault, Instant::now())?;
             let client = self.http.client_for(vault.as_str(), route)?;
             let answer = exchange(request.to(&client, vault.as_str())?).await?;
-            self.note(vault, judge(&answer))
+            judge(&answer).inspect_err(|error| self.throttles.note(vault, error, Instant::now()))
         };
         self.ask_openly(VaultCause::Timeout, attempt).await
     }
 
     /// Asks a vault that is not to be left alone, by a way that is not closed: if it is, nobody is asked for a token either.
+    /// What is known of the vault decides whether it is, and learns from how it went.
     async fn ask_vault<T, F: Future<Output = Result<T, VaultError>> + Send>(
         &self,
         way: &Way,
+        toll: Toll,
         attempt: impl Fn(Arc<Held>) -> F + Send + Sync,
     ) -> Result<T, VaultError> {
         if way.route == Route::Closed {
             return Err(VaultCause::PrivateEndpointClosed.into());
         }
+        let deadline = Instant::now() + self.timeouts.total;
+        let tries = match toll.claim {
+            Claim::Watch => Tries::once(self.retries, deadline),
+            Claim::Question | Claim::Request | Claim::Background => Tries::new(self.retries, deadline),
+        };
+        let restraint = self.restraints.of(&way.vault);
+        let terms = VaultTerms {
+            vault: self,
+            way,
+            claim: toll.claim,
+            breaker: restraint.breaker(way.route),
+            restraint,
+        };
         let attempt = |token| {
-            let attempted = attempt(token);
-            async {
-                let outcome = attempted.await;
-                self.note(&way.vault, outcome)
+            let (attempted, terms) = (attempt(token), &terms);
+            async move {
+                let (restraints, restraint) = (&self.restraints, &terms.restraint);
+                // What is known of the vault may have changed while the token was fetched, and while the turn was waited for.
+                terms.admit()?;
+                restraints.spend(&way.vault, restraint, toll, deadline).await?;
+                terms.heed_wish()?;
+                let entered = restraints.enter(&terms.breaker, toll.claim);
+                let pass = entered.map_err(Missed::Kept)?;
+                let attempted = timeout_at(deadline, attempted).await;
+                let outcome = attempted.unwrap_or_else(|_| Err(VaultCause::Timeout.into()));
+                if let Err(error) = &outcome {
+                    self.throttles.note(&way.vault, error, Instant::now());
+                }
+                restraints.learn(&way.vault, restraint, pass, outcome.as_ref().err());
+                outcome.map_err(Missed::Failed)
             }
         };
-        let admit = || self.throttles.admit(&way.vault, Instant::now());
-        // With the token goes what the client has learnt of the vault's challenge.
-        let forget = || self.clients.invalidate(way);
+        Restraints::begin(&terms.restraint);
         let audience = Audience::of(way.directory, &way.vault);
-        self.ask_with_token(audience, admit, attempt, forget).await
+        self.ask_with_token(audience, tries, &terms, attempt).await
     }
 
-    /// Tries with a token until an attempt succeeds, fails for good, or the tries or the time are up. Before each, `admit` is
-    /// asked; `forget` hears of a token that was rejected.
-    pub(crate) async fn ask_with_token<T, F: Future<Output = Result<T, VaultError>> + Send>(
+    /// Tries with a token, on those terms, until an attempt succeeds, fails for good, or the tries or the time are up.
+    pub(crate) async fn ask_with_token<T, F: Future<Output = Result<T, Missed>> + Send>(
         &self,
         audience: Audience,
-        admit: impl Fn() -> Result<(), VaultError> + Send + Sync,
+        mut tries: Tries,
+        terms: &impl Terms,
         attempt: impl Fn(Arc<Held>) -> F + Send + Sync,
-        forget: impl Fn() + Send + Sync,
     ) -> Result<T, VaultError> {
-        let deadline = Instant::now() + self.timeouts.total;
-        let mut tries = Tries::new(self.retries, deadline);
+        let deadline = tries.deadline();
         loop {
-            let token = match admit() {
-                Ok(()) => self.token(audience, deadline).await,
-                Err(error) => Err(error),
+            let token = match terms.admit() {
+                Ok(()) => self.token(audience, deadline).await.map_err(Missed::Failed),
+                Err(missed) => Err(missed),
             };
-            let (token, error) = match token {
+            let (token, missed) = match token {
                 Ok(token) => match timeout_at(deadline, attempt(Arc::clone(&token))).await {
                     Ok(Ok(done)) => return Ok(done),
-                    Ok(Err(error)) => (Some(token), error),
+                    Ok(Err(missed)) => (Some(token), missed),
                     Err(_) => (Some(token), VaultCause::Timeout.into()),
                 },
-                Err(error) => (None, error),
+                Err(missed) => (None, missed),
             };
-            let is_replaced = || token.is_some_and(|token| self.tokens.discard(audience, &token));
+            let error = match missed {
+                Missed::Failed(error) => error,
+                Missed::Kept(error) => return Err(error),
+            };
+            let was_tried = token.is_some();
+            let doubt = if error.cause() == VaultCause::TokenNotVerifiable {
+                Doubt::Possible
+            } else {
+                Doubt::Rejected
+            };
+            let is_replaced = || token.is_some_and(|token| self.tokens.discard(audience, &token, doubt));
             let now = Instant::now();
             let next = match tries.after(&error, now) {
                 Next::AnotherToken if !is_replaced() => tries.with_same_token(&error, now),
                 next => next,
             };
             match next {
+                Next::Again(pause) if was_tried && !terms.may_try_again(now + pause) => return Err(error),
                 Next::Again(pause) => again(&error, pause).await,
-                Next::AnotherToken => forget(),
+                Next::AnotherToken => terms.forget(),
                 Next::GiveUp => return Err(error),
             }
         }
@@ -174,11 +286,6 @@ impl AzureKeyVault {
                 Next::AnotherToken | Next::GiveUp => return Err(error),
             }
         }
-    }
-
-    /// Remembers a vault's wish to be left alone.
-    pub(crate) fn note<T>(&self, vault: &VaultHost, outcome: Result<T, VaultError>) -> Result<T, VaultError> {
-        outcome.inspect_err(|error| self.throttles.note(vault, error, Instant::now()))
     }
 
     async fn token(&self, audience: Audience, deadline: Instant) -> Result<Arc<Held>, VaultError> {

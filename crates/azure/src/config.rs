@@ -55,6 +55,9 @@ pub struct AzureConfig {
         with = "seconds"
     )]
     pub token_max_age: Duration,
+    /// How near to come to vaults' limits, and when to leave one alone that does not answer.
+    #[serde(default)]
+    pub limits: Limits,
     /// Where our private endpoints to customers' vaults are made. Without it, there are none.
     #[serde(default)]
     pub private_endpoints: Option<PrivateEndpointsConfig>,
@@ -140,6 +143,26 @@ pub struct Retries {
     pub retry_after_cap: Duration,
 }
 
+/// What is done for the vaults' sake before they ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The share of a vault's documented limit that is left to others: the customer's own use of the vault among it. At least 0,
+    /// less than 1.
+    pub quota_margin: f64,
+    /// The longest that a call waits for its turn where a vault's limit is near.
+    #[serde(rename = "wait_seconds", with = "seconds")]
+    pub wait: Duration,
+    /// After so many calls in a row without an answer, a vault is not asked for a while. At least 1.
+    pub breaker_failures: u32,
+    /// For how long at first; each call in vain doubles it. Between half of it and all of it is paused.
+    #[serde(rename = "breaker_pause_seconds", with = "seconds")]
+    pub breaker_pause: Duration,
+    /// The longest such pause.
+    #[serde(rename = "breaker_longest_seconds", with = "seconds")]
+    pub breaker_longest: Duration,
+}
+
 impl AzureConfig {
     /// The public cloud, with that application, and defaults for all else.
     #[must_use]
@@ -155,29 +178,51 @@ impl AzureConfig {
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             token_max_age: default_token_max_age(),
+            limits: Limits::default(),
             private_endpoints: None,
         }
     }
 
     /// What no single field's type can say: limits that let nothing through or that are no limits, and names. Reads no file.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let Self { timeouts, retries, .. } = self;
+        let Self {
+            timeouts,
+            retries,
+            limits:
+                Limits {
+                    quota_margin,
+                    wait,
+                    breaker_failures,
+                    breaker_pause,
+                    breaker_longest,
+                },
+            ..
+        } = *self;
         let limits = [
             ("timeouts.connect_seconds", timeouts.connect),
             ("timeouts.try_seconds", timeouts.per_try),
             ("timeouts.total_seconds", timeouts.total),
             ("token_max_age_seconds", self.token_max_age),
+            ("limits.breaker_pause_seconds", breaker_pause),
+            ("limits.breaker_longest_seconds", breaker_longest),
         ];
         let pauses = [
             ("retries.base_seconds", retries.base),
             ("retries.cap_seconds", retries.cap),
             ("retries.retry_after_cap_seconds", retries.retry_after_cap),
+            ("limits.wait_seconds", wait),
         ];
         if let Some((name, _)) = limits.iter().find(|(_, limit)| limit.is_zero()) {
             return Err(ConfigError::Zero(name));
         }
         if retries.attempts == 0 {
             return Err(ConfigError::Zero("retries.attempts"));
+        }
+        if breaker_failures == 0 {
+            return Err(ConfigError::Zero("limits.breaker_failures"));
+        }
+        if !(0.0..1.0).contains(&quota_margin) {
+            return Err(ConfigError::Margin);
         }
         if let Some((name, _)) = limits.iter().chain(&pauses).find(|(_, time)| *time > LONGEST) {
             return Err(ConfigError::TooLong(name));
@@ -236,6 +281,20 @@ impl Default for Retries {
             base: Duration::from_millis(500),
             cap: Duration::from_secs(4),
             retry_after_cap: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Limits {
+    /// A fifth of a vault's limit is left to others, and a second is waited for a turn. A vault that did not answer 5 times in a
+    /// row is left alone for 1 second, then up to 30.
+    fn default() -> Self {
+        Self {
+            quota_margin: 0.2,
+            wait: Duration::from_secs(1),
+            breaker_failures: 5,
+            breaker_pause: Duration::from_secs(1),
+            breaker_longest: Duration::from_secs(30),
         }
     }
 }
@@ -348,6 +407,9 @@ pub enum ConfigError {
     /// A time that is longer than a day.
     #[error("{0} must be at most a day")]
     TooLong(&'static str),
+    /// A margin that leaves nothing, or that is none.
+    #[error("limits.quota_margin must be at least 0 and less than 1")]
+    Margin,
     /// Two applications for one cloud.
     #[error("two applications for one cloud")]
     CloudTwice,
@@ -423,7 +485,7 @@ mod tests {
     fn every_time_is_more_than_nothing_and_at_most_a_day_or_may_be_nothing_where_it_is_a_pause() {
         const DAY: Duration = Duration::from_hours(24);
         type Field = fn(&mut AzureConfig) -> &mut Duration;
-        let fields: [(&str, Field, bool); 7] = [
+        let fields: [(&str, Field, bool); 10] = [
             ("timeouts.connect_seconds", |config| &mut config.timeouts.connect, false),
             ("timeouts.try_seconds", |config| &mut config.timeouts.per_try, false),
             ("timeouts.total_seconds", |config| &mut config.timeouts.total, false),
@@ -434,6 +496,17 @@ mod tests {
                 "retries.retry_after_cap_seconds",
                 |config| &mut config.retries.retry_after_cap,
                 true,
+            ),
+            ("limits.wait_seconds", |config| &mut config.limits.wait, true),
+            (
+                "limits.breaker_pause_seconds",
+                |config| &mut config.limits.breaker_pause,
+                false,
+            ),
+            (
+                "limits.breaker_longest_seconds",
+                |config| &mut config.limits.breaker_longest,
+                false,
             ),
         ];
         for (name, field, is_pause) in fields {
@@ -457,6 +530,26 @@ mod tests {
                 ),
             }
         }
+    }
+
+    #[test]
+    fn a_margin_leaves_something_and_a_breaker_opens_after_something() {
+        let with = |change: fn(&mut Limits)| {
+            let mut config = parse("credential = { type = \"managed-identity\" }").unwrap();
+            change(&mut config.limits);
+            config.check()
+        };
+        assert!(with(|limits| limits.quota_margin = 0.0).is_ok());
+        assert!(with(|limits| limits.quota_margin = 0.99).is_ok());
+        for wrong in [
+            with(|limits| limits.quota_margin = 1.0),
+            with(|limits| limits.quota_margin = -0.1),
+            with(|limits| limits.quota_margin = f64::NAN),
+        ] {
+            assert!(matches!(wrong, Err(ConfigError::Margin)), "{wrong:?}");
+        }
+        let never = with(|limits| limits.breaker_failures = 0);
+        assert!(matches!(never, Err(ConfigError::Zero("limits.breaker_failures"))));
     }
 
     #[test]

@@ -91,6 +91,14 @@ impl Http {
         made.map_err(|_| VaultCause::ConnectionFailed)
     }
 
+    /// Drops the connections to a private endpoint. Those over the public network are in clients that serve many vaults, and end
+    /// by themselves when they are idle.
+    pub(crate) fn forget(&self, host: &str, route: Route) {
+        if let Route::Private(address) = route {
+            self.by_endpoint.invalidate(&(host.to_owned(), address));
+        }
+    }
+
     /// A new client. Its new connections follow the overrides.
     pub(crate) fn client(&self) -> Result<Client, reqwest::Error> {
         self.client_with(Resolver(Arc::clone(&self.overrides)))
@@ -294,6 +302,19 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &at("other.vault.azure.net", 4)), "another vault");
         http.overrides().set(host, ([127, 0, 0, 1], 1).into()).unwrap();
         assert!(Arc::ptr_eq(&first, &at(host, 4)));
+    }
+
+    #[test]
+    fn a_private_endpoint_that_was_forgotten_is_connected_to_anew_and_no_other_is() {
+        let (http, host) = (http(), "acme.vault.azure.net");
+        let at = |last| Route::Private([10, 1, 0, last].into());
+        let client = |route| http.client_for(host, route).unwrap();
+        let (public, first, second) = (client(Route::Public), client(at(4)), client(at(5)));
+        http.forget(host, at(4));
+        http.forget(host, Route::Public);
+        assert!(!Arc::ptr_eq(&first, &client(at(4))));
+        assert!(Arc::ptr_eq(&second, &client(at(5))));
+        assert!(Arc::ptr_eq(&public, &client(Route::Public)));
     }
 
     #[test]

@@ -17,7 +17,6 @@ pub(crate) struct Tries {
     deadline: Instant,
     made: u32,
     was_rejected: bool,
-    was_doubted: bool,
 }
 
 /// What to do after a failed try.
@@ -38,8 +37,17 @@ impl Tries {
             deadline,
             made: 0,
             was_rejected: false,
-            was_doubted: false,
         }
+    }
+
+    /// One try. A rejected token is replaced all the same.
+    pub(crate) fn once(limits: Retries, deadline: Instant) -> Self {
+        Self::new(Retries { attempts: 1, ..limits }, deadline)
+    }
+
+    /// When the operation ends, whatever has come of it.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// Decides after a try that failed at `now`.
@@ -52,10 +60,6 @@ impl Tries {
         if is_about_token && !self.was_rejected {
             self.was_rejected = true;
             return Next::AnotherToken;
-        }
-        if is_doubtful(error.cause()) && !self.was_doubted {
-            self.was_doubted = true;
-            return self.within_deadline(pause(&self.limits, 1), now);
         }
         self.with_same_token(error, now)
     }
@@ -93,15 +97,6 @@ pub(crate) fn pause(limits: &Retries, made: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
     let full = limits.base.saturating_mul(doubled).min(limits.cap);
     between(full / 2, full)
-}
-
-/// Whether a refusal counts only when it is said twice. While a role assignment or a policy spreads, one of a vault's
-/// machines may refuse what another grants; and of a refusal that we do not know, no better is known.
-fn is_doubtful(cause: VaultCause) -> bool {
-    matches!(
-        cause,
-        VaultCause::RoleMissing | VaultCause::AccessPolicyMissing | VaultCause::AccessDenied
-    )
 }
 
 /// Whether the next try may well succeed.
@@ -234,30 +229,8 @@ mod tests {
         let (mut tries, now) = tries(60);
         assert_eq!(tries.after(&VaultCause::KeyDisabled.into(), now), Next::GiveUp);
         assert_eq!(tries.after(&VaultCause::WrappedKeyInvalid.into(), now), Next::GiveUp);
-    }
-
-    #[tokio::test]
-    async fn a_refusal_that_may_be_over_in_a_moment_is_heard_twice() {
-        for cause in [
-            VaultCause::RoleMissing,
-            VaultCause::AccessPolicyMissing,
-            VaultCause::AccessDenied,
-        ] {
-            // Whatever comes in between, and though it were the only try.
-            let alone = Retries { attempts: 1, ..LIMITS };
-            let now = Instant::now();
-            let mut tries = Tries::new(alone, now + Duration::from_mins(1));
-            let Next::Again(pause) = tries.after(&cause.into(), now) else {
-                panic!("{cause:?} counted at once")
-            };
-            assert!((50..=100).contains(&pause.as_millis()), "{pause:?}");
-            assert_eq!(tries.after(&cause.into(), now), Next::GiveUp, "{cause:?}");
-        }
-        let mut late = Tries::new(LIMITS, Instant::now());
-        assert_eq!(
-            late.after(&VaultCause::RoleMissing.into(), Instant::now()),
-            Next::GiveUp
-        );
+        // Whoever may be in doubt of it confirms it by asking again.
+        assert_eq!(tries.after(&VaultCause::RoleMissing.into(), now), Next::GiveUp);
     }
 
     #[tokio::test]
@@ -268,6 +241,18 @@ mod tests {
         let (mut tries, now) = tries(60);
         assert_eq!(tries.after(&VaultCause::TokenRejected.into(), now), Next::AnotherToken);
         assert_eq!(tries.after(&VaultCause::TokenRejected.into(), now), Next::GiveUp);
+    }
+
+    #[tokio::test]
+    async fn one_try_is_one_but_for_a_rejected_token() {
+        let now = Instant::now();
+        let once = || Tries::once(LIMITS, now + Duration::from_mins(1));
+        for passing in [VaultCause::VaultFailed, VaultCause::Throttled, VaultCause::Timeout] {
+            assert_eq!(once().after(&passing.into(), now), Next::GiveUp, "{passing:?}");
+        }
+        let mut tries = once();
+        assert_eq!(tries.after(&VaultCause::TokenRejected.into(), now), Next::AnotherToken);
+        assert_eq!(tries.after(&VaultCause::TokenNotVerifiable.into(), now), Next::GiveUp);
     }
 
     #[tokio::test]

@@ -12,8 +12,8 @@ use keyferry_crypto::vault::{Fault, VaultCause, VaultError};
 use tokio::time::Instant;
 use tracing::Level;
 
-pub(crate) use self::held::Held;
 use self::slot::{Flight, News, Slot};
+pub(crate) use self::{held::Held, slot::Doubt};
 use crate::{
     config::Retries,
     credential::{Audience, Credentials},
@@ -83,10 +83,20 @@ impl Tokens {
         slot.refetch(Instant::now(), || self.ask(audience, &slot)).await
     }
 
-    /// Forgets a token that was rejected, unless another has taken its place already. Whether another is to be had: a vault
-    /// that rejects every token does not make us ask for one after the other.
-    pub(crate) fn discard(&self, audience: Audience, rejected: &Arc<Held>) -> bool {
-        self.slot(audience).discard(rejected, Instant::now())
+    /// Forgets a token that a vault did not take, unless another has taken its place already. Whether another is to be had: a
+    /// vault that rejects every token does not make us ask for one after the other.
+    pub(crate) fn discard(&self, audience: Audience, token: &Arc<Held>, doubt: Doubt) -> bool {
+        self.slot(audience).discard(token, doubt, Instant::now())
+    }
+
+    /// Forgets the token that is held, if there is one and none was forgotten only a moment ago: the next one shows whether the
+    /// directory still gives any. If it has no answer, this one serves on.
+    pub(crate) fn forget(&self, audience: Audience) {
+        let slot = self.slot(audience);
+        let now = Instant::now();
+        if let Some(held) = slot.usable(now) {
+            slot.discard(&held, Doubt::Possible, now);
+        }
     }
 
     fn slot(&self, audience: Audience) -> Arc<Slot> {

@@ -22,12 +22,13 @@ use crate::{
     answer::KeyAnswer,
     asking::Way,
     config::{AzureConfig, ConfigError, Retries, Timeouts},
-    credential::Credentials,
+    credential::{Audience, Credentials},
     failure::Asked,
     gauge::{Gauge, VaultStats},
     http::Http,
     key::KeyDescription,
     overrides::Overrides,
+    restraint::{Claim, Restraints, Toll},
     throttle::Throttles,
     token::Tokens,
     wire::VaultWire,
@@ -44,6 +45,7 @@ pub struct AzureKeyVault {
     /// What was learnt of a vault by one way is not believed on another.
     pub(crate) clients: moka::sync::Cache<Way, Arc<KeyClient>>,
     pub(crate) throttles: Throttles,
+    pub(crate) restraints: Restraints,
     pub(crate) timeouts: Timeouts,
     pub(crate) retries: Retries,
 }
@@ -63,6 +65,7 @@ impl AzureKeyVault {
             tokens: Tokens::new(Arc::new(credentials), config.token_max_age, config.retries),
             clients: moka::sync::Cache::builder().max_capacity(MAX_CLIENTS).build(),
             throttles: Throttles::new(),
+            restraints: Restraints::new(config.limits),
             timeouts: config.timeouts,
             retries: config.retries,
             http,
@@ -94,7 +97,19 @@ impl AzureKeyVault {
             vault: key.vault.clone(),
             route,
         };
-        let answer = self.ask(Asked::Get, &way, |client, method_options| async move {
+        self.describe_by(&way, key, version, Claim::Question).await
+    }
+
+    /// Describes a key at a version, or at its latest, and remembers what calls with it cost.
+    async fn describe_by(
+        &self,
+        way: &Way,
+        key: &KeyRef,
+        version: Option<&KeyVersion>,
+        claim: Claim,
+    ) -> Result<KeyDescription, VaultError> {
+        let toll = Toll::free(claim);
+        let answer = self.ask(Asked::Get, way, toll, |client, method_options| async move {
             let options = KeyClientGetKeyOptions {
                 key_version: version.map(|version| version.as_str().to_owned()),
                 method_options,
@@ -102,7 +117,9 @@ impl AzureKeyVault {
             client.get_key(key.name.as_str(), Some(options)).await.map(drop)
         });
         let described = from_json(answer.await?).map_err(|_| VaultCause::AnswerInvalid)?;
-        KeyDescription::of(key, version, described)
+        let description = KeyDescription::of(key, version, described)?;
+        self.restraints.prices.learn_description(&description);
+        Ok(description)
     }
 }
 
@@ -124,21 +141,20 @@ impl AzureKeyVault {
     /// Says among how many replicas a vault's limits are divided, this one among them; 1 until it is said. More or fewer from
     /// the next call on.
     pub fn share_among(&self, replicas: u32) {
-        let _ = replicas;
-        todo!("azure")
+        self.restraints.share_among(replicas);
     }
 
-    /// How much of a vault's limit this replica has used of late; nothing of a vault that it did not ask lately.
+    /// How much of a vault's limit this replica has used of late; nothing of a vault that it did not ask lately, unless that is
+    /// because the vault does not answer.
     #[must_use]
     pub fn gauge(&self, vault: &VaultHost) -> Option<Gauge> {
-        let _ = vault;
-        todo!("azure")
+        self.restraints.gauge(vault)
     }
 
     /// What the limits, breakers and retries of all vaults have done since the start.
     #[must_use]
     pub fn stats(&self) -> VaultStats {
-        todo!("azure")
+        self.restraints.stats()
     }
 }
 
@@ -154,15 +170,13 @@ impl KeyVault for AzureKeyVault {
         &self,
         tenant: &TenantKeys,
         data_key: &DataKey,
-        _urgency: Urgency,
+        urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
         let key = &tenant.current;
-        let pinned = match &tenant.version {
-            VersionPolicy::FollowLatest => None,
-            VersionPolicy::Pinned(version) => Some(version),
-        };
+        let pinned = pinned(tenant);
         let (way, body) = (way_to(&key.vault, tenant), parameters(data_key.expose()));
-        let answer = self.ask(Asked::Wrap, &way, |client, method_options| {
+        let toll = Toll::of(urgency, self.restraints.prices.of_wrap(key));
+        let answer = self.ask(Asked::Wrap, &way, toll, |client, method_options| {
             let (body, name) = (body.clone(), key.name.as_str());
             async move {
                 let options = KeyClientWrapKeyOptions {
@@ -179,6 +193,7 @@ impl KeyVault for AzureKeyVault {
         if !is_asked_for || !matches!(bytes.len(), 256 | 384 | 512) {
             return Err(VaultCause::AnswerInvalid.into());
         }
+        self.restraints.prices.learn_size(key, bytes.len());
         Ok(WrappedDataKey {
             kek,
             bytes: bytes.as_slice().into(),
@@ -189,11 +204,12 @@ impl KeyVault for AzureKeyVault {
         &self,
         tenant: &TenantKeys,
         wrapped: &WrappedDataKey,
-        _urgency: Urgency,
+        urgency: Urgency,
     ) -> Result<DataKey, VaultError> {
         let KekId { key, version } = &wrapped.kek;
         let (way, body) = (way_to(&key.vault, tenant), parameters(&wrapped.bytes));
-        let answer = self.ask(Asked::Unwrap, &way, |client, method_options| {
+        let toll = Toll::of(urgency, self.restraints.prices.of_unwrap(key, wrapped.bytes.len()));
+        let answer = self.ask(Asked::Unwrap, &way, toll, |client, method_options| {
             let (body, name) = (body.clone(), key.name.as_str());
             async move {
                 let options = KeyClientUnwrapKeyOptions { method_options };
@@ -211,14 +227,31 @@ impl KeyVault for AzureKeyVault {
         DataKey::from_unwrapped(bytes).ok_or_else(|| VaultCause::WrappedKeyInvalid.into())
     }
 
-    async fn newest(&self, tenant: &TenantKeys, _urgency: Urgency) -> Result<KekId, VaultError> {
-        let _ = tenant;
-        todo!("azure")
+    async fn newest(&self, tenant: &TenantKeys, urgency: Urgency) -> Result<KekId, VaultError> {
+        let key = &tenant.current;
+        let way = way_to(&key.vault, tenant);
+        let described = self.describe_by(&way, key, pinned(tenant), urgency.into());
+        Ok(described.await?.kek)
     }
 
+    /// The tokens of the tenant's directory for the kinds of its vaults, at most one of each kind in 5 seconds; the SDK's clients
+    /// for the ways to its vaults; and the connections to its private endpoint. Connections over the public network are shared with
+    /// other tenants, and stay.
     fn forget(&self, tenant: &TenantKeys) {
-        let _ = tenant;
-        todo!("azure")
+        for key in tenant.former.iter().chain([&tenant.current]) {
+            let way = way_to(&key.vault, tenant);
+            self.tokens.forget(Audience::of(way.directory, &way.vault));
+            self.clients.invalidate(&way);
+            self.http.forget(way.vault.as_str(), way.route);
+        }
+    }
+}
+
+/// The version that the tenant's policy names, if it names one.
+fn pinned(tenant: &TenantKeys) -> Option<&KeyVersion> {
+    match &tenant.version {
+        VersionPolicy::FollowLatest => None,
+        VersionPolicy::Pinned(version) => Some(version),
     }
 }
 

@@ -4,15 +4,18 @@
 use std::sync::Arc;
 
 use keyferry_crypto::{tenant::Route, vault::VaultError};
+use tokio::time::Instant;
 
 use super::{
     ArmError,
     error::{About, of_arm, of_failure},
 };
 use crate::{
+    asking::Free,
     credential::{Audience, management_host},
     exchange::{Answer, exchange},
     request::Request,
+    retry::Tries,
     token::Held,
     vault::AzureKeyVault,
 };
@@ -34,11 +37,12 @@ impl AzureKeyVault {
             let answer = exchange(request.to(&client, host)?.bearer_auth(token.expose())).await?;
             match judge(&answer) {
                 Some(done) => Ok(Ok(done)),
-                None => of_arm(about, &answer).map(Err),
+                None => Ok(Err(of_arm(about, &answer)?)),
             }
         };
+        let tries = Tries::new(self.retries, Instant::now() + self.timeouts.total);
         let answered: Result<Result<T, ArmError>, VaultError> =
-            self.ask_with_token(audience, || Ok(()), attempt, || ()).await;
+            self.ask_with_token(audience, tries, &Free, attempt).await;
         answered.unwrap_or_else(|failed| Err(of_failure(failed)))
     }
 }

@@ -33,6 +33,15 @@ const DISCARD_PAUSE: Duration = Duration::from_secs(5);
 /// A request for a token, for everyone who waits for it.
 pub(super) type Flight = Shared<BoxFuture<'static, Result<Arc<Held>, VaultError>>>;
 
+/// Why a token is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// A vault rejected it.
+    Rejected,
+    /// Perhaps it is as good as ever: a vault could not tell, or what it stands for may have been taken away since.
+    Possible,
+}
+
 /// Whether a request failed as the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
@@ -51,6 +60,8 @@ struct Affairs {
     flight: Option<(AbortHandle, Flight)>,
     failed: Option<Failed>,
     discarded_at: Option<Instant>,
+    /// A token that was forgotten without having been rejected: should the directory have no answer, it is used again.
+    aside: Option<Arc<Held>>,
 }
 
 /// How the last request failed.
@@ -128,6 +139,7 @@ impl Slot {
         let (held, mut affairs) = (Arc::new(held), self.affairs());
         self.held.store(Some(Arc::clone(&held)));
         affairs.failed = None;
+        affairs.aside = None;
         held
     }
 
@@ -143,9 +155,12 @@ impl Slot {
         } else {
             between(REFUSAL_PAUSE.0, REFUSAL_PAUSE.1)
         };
-        // The directory's definite no ends the old token too, though Key Vault might still take it.
+        let aside = affairs.aside.take();
         if error.cause().is_refusal() {
+            // The directory's definite no ends the old token too, though Key Vault might still take it.
             self.held.store(None);
+        } else if may_pass(error.cause()) && aside.is_some() {
+            self.held.store(aside);
         }
         let failed = affairs.failed.insert(Failed {
             error,
@@ -158,7 +173,7 @@ impl Slot {
 
     /// Forgets a token, unless another has taken its place or one was forgotten only a moment ago. Whether another is to
     /// be had.
-    pub(super) fn discard(&self, rejected: &Arc<Held>, now: Instant) -> bool {
+    pub(super) fn discard(&self, rejected: &Arc<Held>, doubt: Doubt, now: Instant) -> bool {
         let mut affairs = self.affairs();
         let is_held = self
             .held
@@ -172,6 +187,7 @@ impl Slot {
             return false;
         }
         affairs.discarded_at = Some(now);
+        affairs.aside = (doubt == Doubt::Possible).then(|| Arc::clone(rejected));
         self.held.store(None);
         true
     }

@@ -4,6 +4,7 @@ use std::sync::{
 };
 
 use azure_core::credentials::Secret;
+use futures::FutureExt;
 use keyferry_crypto::{
     id::{Cloud, DirectoryId, VaultKind},
     vault::Evidence,
@@ -254,7 +255,7 @@ async fn the_longer_an_outage_of_entra_lasts_the_less_it_is_asked() {
     }
     script.recover();
     tokens.get(audience()).await.unwrap();
-    tokens.discard(audience(), &tokens.get(audience()).await.unwrap());
+    tokens.discard(audience(), &tokens.get(audience()).await.unwrap(), Doubt::Rejected);
     script.fail(VaultCause::EntraUnavailable);
     let wait = failure(&tokens).await.retry_after().unwrap();
     assert!(wait <= Duration::from_millis(500), "{wait:?}: it begins anew");
@@ -302,11 +303,14 @@ async fn a_rejected_token_is_not_given_again() {
     let script = Script::open(HOUR);
     let tokens = script.tokens(HOUR);
     let first = tokens.get(audience()).await.unwrap();
-    assert!(tokens.discard(audience(), &first));
-    assert!(tokens.discard(audience(), &first), "it is forgotten already");
+    assert!(tokens.discard(audience(), &first, Doubt::Rejected));
+    assert!(
+        tokens.discard(audience(), &first, Doubt::Rejected),
+        "it is forgotten already"
+    );
     assert_eq!(token(&tokens).await, "token 2");
     // A second complaint about the first leaves the second alone.
-    assert!(tokens.discard(audience(), &first));
+    assert!(tokens.discard(audience(), &first, Doubt::Rejected));
     assert_eq!(token(&tokens).await, "token 2");
 }
 
@@ -316,14 +320,17 @@ async fn a_vault_that_rejects_every_token_costs_the_others_of_its_directory_litt
     let tokens = script.tokens(HOUR);
     for _ in 0..100 {
         let rejected = tokens.get(audience()).await.unwrap();
-        tokens.discard(audience(), &rejected);
+        tokens.discard(audience(), &rejected, Doubt::Rejected);
         pass(Duration::from_millis(49)).await;
     }
     assert_eq!(script.asked(), 2);
     let second = tokens.get(audience()).await.unwrap();
-    assert!(!tokens.discard(audience(), &second), "no other is to be had just now");
+    assert!(
+        !tokens.discard(audience(), &second, Doubt::Rejected),
+        "no other is to be had just now"
+    );
     pass(Duration::from_secs(5)).await;
-    assert!(tokens.discard(audience(), &second));
+    assert!(tokens.discard(audience(), &second, Doubt::Rejected));
     assert_eq!(token(&tokens).await, "token 3");
 }
 
@@ -415,4 +422,78 @@ async fn a_request_that_began_before_is_not_the_fresh_one() {
     script.gate.add_permits(2);
     assert_eq!(early.await.unwrap(), "token 1");
     assert_eq!(fresh.await.unwrap(), "token 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_token_is_valid_nobody_waits_for_an_entra_that_is_slow_and_nobody_hears_that_it_fails() {
+    for cause in [VaultCause::EntraUnavailable, VaultCause::EntraThrottled] {
+        let script = Script::new(HOUR);
+        let tokens = script.tokens(HOUR);
+        script.gate.add_permits(1);
+        assert_eq!(token(&tokens).await, "token 1");
+        script.fail(cause);
+        pass(HOUR / 100 * 92).await;
+        let at_once = || {
+            let held = tokens.get(audience()).now_or_never();
+            held.expect("nobody waits").unwrap().expose().to_owned()
+        };
+        // Entra hangs, then fails, and fails again.
+        assert_eq!(at_once(), "token 1");
+        pass(Duration::from_secs(60)).await;
+        assert_eq!((at_once().as_str(), script.asked()), ("token 1", 2));
+        script.gate.add_permits(100);
+        for _ in 0..10 {
+            pass(Duration::from_secs(10)).await;
+            assert_eq!(at_once(), "token 1", "{cause:?}");
+        }
+        assert!(script.asked() <= 12, "{}", script.asked());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_forgotten_shows_whether_there_still_is_one_to_be_had() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    token(&tokens).await;
+    script.fail(VaultCause::ConsentMissing);
+    tokens.forget(audience());
+    assert_eq!(failure(&tokens).await.cause(), VaultCause::ConsentMissing);
+    assert_eq!(failure(&tokens).await.cause(), VaultCause::ConsentMissing);
+    assert_eq!(script.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_often_a_token_is_forgotten_another_is_asked_for_now_and_then() {
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    for _ in 0..100 {
+        token(&tokens).await;
+        tokens.forget(audience());
+        pass(Duration::from_millis(49)).await;
+    }
+    assert_eq!(script.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_token_serves_on_where_the_directory_has_no_answer_and_a_rejected_one_does_not() {
+    for (doubt, serves) in [(Doubt::Possible, true), (Doubt::Rejected, false)] {
+        let script = Script::open(HOUR);
+        let tokens = script.tokens(HOUR);
+        let held = tokens.get(audience()).await.unwrap();
+        script.fail(VaultCause::EntraUnavailable);
+        assert!(tokens.discard(audience(), &held, doubt));
+        failure(&tokens).await;
+        let after = tokens.get(audience()).await;
+        assert_eq!(after.is_ok_and(|after| Arc::ptr_eq(&after, &held)), serves, "{doubt:?}");
+    }
+    // Nor is it used for longer than it may be.
+    let script = Script::open(HOUR);
+    let tokens = script.tokens(HOUR);
+    token(&tokens).await;
+    script.fail(VaultCause::EntraUnavailable);
+    tokens.forget(audience());
+    failure(&tokens).await;
+    assert_eq!(token(&tokens).await, "token 1");
+    pass(HOUR).await;
+    assert_eq!(failure(&tokens).await.cause(), VaultCause::EntraUnavailable);
 }

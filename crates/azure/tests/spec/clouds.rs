@@ -1,10 +1,7 @@
 //! Managed HSMs and the other clouds, end to end.
 
 use keyferry_azure::{AzureConfig, AzureKeyVault};
-use keyferry_crypto::{
-    id::Cloud,
-    vault::{KeyVault, VaultCause},
-};
+use keyferry_crypto::{id::Cloud, vault::VaultCause};
 use keyferry_emulator::Operation;
 
 use crate::world::{self, World, data_key, tenant};

@@ -1,7 +1,7 @@
 //! Connections: kept, shared, and given up for the hosts that moved, and for those alone.
 
 use keyferry_azure::AzureKeyVault;
-use keyferry_crypto::vault::{KeyVault, VaultCause};
+use keyferry_crypto::vault::VaultCause;
 
 use crate::{
     way::Way,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use keyferry_azure::{AzureKeyVault, ClientId, ConfigError, CredentialConfig};
-use keyferry_crypto::vault::{KeyVault, VaultCause, VaultError};
+use keyferry_crypto::vault::{VaultCause, VaultError};
 use keyferry_emulator::{Application, Certificate, FederatedIssuer, Order, RsaKey};
 use serde_json::json;
 use tempfile::TempDir;

@@ -9,7 +9,7 @@ use keyferry_azure::{
 use keyferry_crypto::{
     id::Cloud,
     tenant::{Route, TenantKeys},
-    vault::{KeyVault, VaultCause},
+    vault::VaultCause,
 };
 use keyferry_emulator::{Decision, Fault, Network, Operation, Order, Pace, VaultOptions};
 use uuid::Uuid;

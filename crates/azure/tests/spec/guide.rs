@@ -19,8 +19,8 @@ causes!(
     KeyDisabled KeyNotFound KeyNotUsable KeyOperationForbidden RoleMissing AccessPolicyMissing FirewallDenied
     PublicAccessDisabled AccessDenied ConsentMissing PrincipalDisabled ConditionalAccess DirectoryNotFound WrongDirectory
     KeyVaultPrincipalMissing PrivateEndpointClosed WrappedKeyInvalid Throttled VaultFailed Timeout ConnectionFailed VaultNotFound
-    CertificateInvalid AnswerInvalid TokenNotVerifiable EntraThrottled EntraUnavailable Busy AppSecretInvalid AppSecretExpired
-    AppAssertionInvalid AppCredentialUnavailable TokenRejected RequestRejected
+    CertificateInvalid AnswerInvalid TokenNotVerifiable EntraThrottled EntraUnavailable QuotaSpent Busy AppSecretInvalid
+    AppSecretExpired AppAssertionInvalid AppCredentialUnavailable TokenRejected RequestRejected
 );
 
 #[test]
@@ -104,6 +104,7 @@ fn every_field_is_named() {
         "unknown = 1".to_owned(),
         format!("{managed}\ntimeouts = {{ unknown = 1 }}"),
         format!("{managed}\nretries = {{ unknown = 1 }}"),
+        format!("{managed}\nlimits = {{ unknown = 1 }}"),
         format!("{managed}\nother_clouds = [{{ unknown = 1 }}]"),
         format!("{managed}\nprivate_endpoints = {{ unknown = 1 }}"),
         format!("{credential}{{ type = \"unknown\" }}"),
@@ -122,7 +123,7 @@ fn every_field_is_named() {
             named += 1;
         }
     }
-    assert!(named >= 31, "only {named} names were looked for");
+    assert!(named >= 37, "only {named} names were looked for");
 }
 
 #[derive(serde::Deserialize)]
@@ -143,6 +144,7 @@ fn every_example_is_a_configuration_and_one_shows_the_defaults() {
         timeouts,
         retries,
         token_max_age,
+        limits,
         ..
     } = AzureConfig::new(examples[0].azure.client_id, examples[0].azure.credential.clone());
     let (_, defaults) = GUIDE.split_once("## Waiting and trying again\n\n```toml\n").unwrap();
@@ -150,4 +152,5 @@ fn every_example_is_a_configuration_and_one_shows_the_defaults() {
     assert_eq!(shown.azure.timeouts, timeouts);
     assert_eq!(shown.azure.retries, retries);
     assert_eq!(shown.azure.token_max_age, token_max_age);
+    assert_eq!(shown.azure.limits, limits);
 }

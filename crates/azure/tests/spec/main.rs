@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
+mod breaker;
 mod clouds;
 mod connections;
 mod credentials;
 mod endpoints;
+mod forgetting;
 mod guide;
+mod limits;
 mod patience;
 mod probes;
 mod recall;

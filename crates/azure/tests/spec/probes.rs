@@ -10,7 +10,7 @@ use keyferry_azure::{
 use keyferry_crypto::{
     id::{Cloud, DirectoryId, KeyRef, VaultResource},
     tenant::Route,
-    vault::{KeyVault, VaultCause},
+    vault::VaultCause,
 };
 use keyferry_emulator::{Fault, Network, Operation, Order, Role};
 use uuid::Uuid;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use keyferry_azure::AzureKeyVault;
-use keyferry_crypto::vault::{KeyVault, VaultCause, VaultError};
+use keyferry_crypto::vault::{VaultCause, VaultError};
 use keyferry_emulator::{Fault, Operation, Order};
 
 use crate::world::{self, CLIENT, DIRECTORY, VAULT, World, data_key, tenant, wrapped};

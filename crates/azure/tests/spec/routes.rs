@@ -6,7 +6,7 @@ use keyferry_azure::{AzureConfig, AzureKeyVault, PrivateEndpointsConfig};
 use keyferry_crypto::{
     id::DirectoryId,
     tenant::{Route, TenantKeys},
-    vault::{KeyVault, VaultCause},
+    vault::VaultCause,
 };
 use keyferry_emulator::{Operation, Order};
 

@@ -1,6 +1,6 @@
 //! Tokens: few, renewed, replaced when rejected; and what Entra's troubles do and do not touch.
 
-use keyferry_crypto::vault::{KeyVault, VaultCause};
+use keyferry_crypto::vault::VaultCause;
 use keyferry_emulator::{Fault, Operation, Order, TokenTimes};
 
 use crate::world::{Client, DIRECTORY, VAULT, World, data_key, tenant, unwrap_cause, wrapped};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyferry_azure::AzureKeyVault;
-use keyferry_crypto::vault::{KeyVault, VaultCause};
+use keyferry_crypto::vault::VaultCause;
 use keyferry_emulator::{Fault, Operation, Order};
 
 use crate::world::{self, Client, VAULT, World, data_key, tenant, unwrap_cause, unwrap_error, wrapped};

@@ -10,7 +10,7 @@ use keyferry_crypto::{
     id::{DirectoryId, KekId, KeyRef, TenantId, VaultResource},
     secret::DataKey,
     tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
-    vault::{KeyVault, VaultCause, VaultError, WrappedDataKey},
+    vault::{VaultCause, VaultError, WrappedDataKey},
 };
 use keyferry_emulator::{
     Application, Assignment, Emulator, EmulatorConfig, Fault, FaultOrder, Operation, Order, Role, RsaKey, Scope,
@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub(crate) const CLIENT: Uuid = Uuid::from_u128(0x11);
 pub(crate) const DIRECTORY: Uuid = Uuid::from_u128(0x22);
 pub(crate) const VAULT: &str = "acme.vault.azure.net";
+const SECOND: &str = "acme-second.vault.azure.net";
 pub(crate) const ENTRA: &str = "login.microsoftonline.com";
 pub(crate) const MANAGER: &str = "management.azure.com";
 pub(crate) const KEY: &str = "kek";
@@ -137,11 +138,28 @@ impl World {
 
     /// Makes a version of the key.
     pub(crate) fn import(&self, vault: &str) {
+        self.import_key(vault, pkcs8());
+    }
+
+    /// Makes a version of the key out of this one.
+    pub(crate) fn import_key(&self, vault: &str, pkcs8: &[u8]) {
         self.order(Order::ImportKey {
             host: vault.into(),
             name: KEY.into(),
-            pkcs8: base64_simd::URL_SAFE_NO_PAD.encode_to_string(pkcs8()),
+            pkcs8: base64_simd::URL_SAFE_NO_PAD.encode_to_string(pkcs8),
         });
+    }
+
+    /// Another vault of the customer's, with a key that we may use.
+    pub(crate) fn second_vault(&self) -> &'static str {
+        self.order(Order::CreateVault {
+            host: SECOND.into(),
+            directory: DIRECTORY,
+            options: VaultOptions::default(),
+        });
+        self.order(self.assignment(SECOND, true));
+        self.import(SECOND);
+        SECOND
     }
 
     pub(crate) fn fault(&self, operation: Operation, fault: Fault, times: Option<u64>) {

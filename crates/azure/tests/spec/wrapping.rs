@@ -1,11 +1,7 @@
 //! Wrapping, unwrapping and describing.
 
 use keyferry_azure::AzureKeyVault;
-use keyferry_crypto::{
-    id::DirectoryId,
-    tenant::Route,
-    vault::{KeyVault, VaultCause},
-};
+use keyferry_crypto::{id::DirectoryId, tenant::Route, vault::VaultCause};
 use keyferry_emulator::{Operation, Order};
 
 use uuid::Uuid;
