@@ -4,6 +4,8 @@
 //! replicas are told of. An event has a revision of the same sequence as tenants' changes and comes in the same feed, so that
 //! whoever has followed up to a revision has heard of all before it.
 
+mod document;
+pub(crate) mod row;
 mod store;
 
 use std::time::Duration;
@@ -185,6 +187,11 @@ impl KeyState {
             Self::Degraded(trouble) | Self::Refused(trouble) => Some(trouble),
         }
     }
+}
+
+impl KeyEvent {
+    /// How long what happened is kept; the newest event of all, and what a tenant's row says, for good.
+    pub const KEPT: time::Duration = time::Duration::days(90);
 }
 
 impl ReplicaId {

@@ -7,6 +7,7 @@
 mod error;
 pub mod key;
 pub mod onboarding;
+mod patience;
 mod postgres;
 mod row;
 mod sqlite;
@@ -23,7 +24,9 @@ pub use self::{
     onboarding::{Onboarding, OnboardingStore},
     postgres::PostgresStore,
     sqlite::SqliteStore,
-    store::{Change, Created, Idempotency, IdempotencyKey, Mark, Store, TenantStore},
+    store::{
+        Change, Created, Idempotency, IdempotencyKey, KeyChange, Mark, Since, Store, Subject, TenantChange, TenantStore,
+    },
     tenant::{ChangeError, DisplayName, NameError, NewTenant, Revision, Slug, Tenant, TenantStatus},
     url::{DatabaseUrl, DatabaseUrlError},
     view::{Changed, Registry, RegistryLimits, RegistryStats},

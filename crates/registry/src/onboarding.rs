@@ -27,6 +27,10 @@ pub use self::{
     endpoint::{Endpoint, EndpointPolicy, EndpointState},
     store::{OnboardingStore, Opened},
 };
+pub(crate) use self::{
+    document::{CanaryDocument, EvidenceDocument},
+    row::without_nul,
+};
 use crate::tenant::{DisplayName, Revision, Slug};
 
 /// A customer on its way to being a tenant; kept after it became one, for its checks go on being shown.

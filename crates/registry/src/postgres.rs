@@ -13,7 +13,7 @@ use keyferry_crypto::id::TenantId;
 use sqlx::{
     Connection, PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, types::PgInterval},
 };
 use tokio::sync::broadcast;
 
@@ -61,15 +61,24 @@ impl PostgresStore {
         }
     }
 
-    /// Begins a transaction that changes tenants or onboardings. Writers take turns: a revision is drawn and committed before
+    /// Begins a transaction that changes tenants or onboardings, or tells of keys. Writers take turns: a revision is drawn and committed before
     /// the next is drawn, so that whoever reads the feed up to a revision has seen all before it; and who finds a slug free
-    /// has it. Both change rarely.
+    /// has it. All of these are rare.
     async fn begin_change(&self) -> Result<Transaction<'static, Postgres>, RegistryError> {
         let mut tx = self.pool.begin().await?;
         sqlx::query!("select pg_advisory_xact_lock(hashtext('keyferry.tenants')) as \"lock!: ()\"")
             .fetch_one(&mut *tx)
             .await?;
         Ok(tx)
+    }
+}
+
+/// A span as Postgres has it, down to microseconds.
+fn interval(span: Duration) -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(span.as_micros()).unwrap_or(i64::MAX),
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     error::RegistryError,
-    store::{Change, Mark},
+    store::{Mark, Subject, TenantChange},
     tenant::{Revision, Tenant, TenantStatus},
 };
 
@@ -147,11 +147,12 @@ impl TryFrom<Row> for Tenant {
 impl Row {
     /// What the change feed tells of this row. One corrupt row must not keep the feed from all others: its tenant leaves
     /// memory, whoever asks for it meets the error, and the log says so.
-    pub(crate) fn into_change(self) -> Change {
+    pub(crate) fn into_change(self) -> TenantChange {
         let mark = Mark {
+            subject: Subject::Tenant,
             tenant: TenantId(self.id),
             revision: Revision(self.revision),
-            updated_at: self.updated_at,
+            at: self.updated_at,
         };
         let slug = self.slug.parse().ok();
         let tenant = if self.status == PURGED {
@@ -161,7 +162,7 @@ impl Row {
                 .inspect_err(|error| tracing::error!(tenant.id = %mark.tenant, ?error, "the registry's row is corrupt"))
                 .ok()
         };
-        Change { mark, slug, tenant }
+        TenantChange { mark, slug, tenant }
     }
 }
 

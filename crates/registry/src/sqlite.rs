@@ -90,7 +90,7 @@ impl Store for SqliteStore {
 async fn next_revision(tx: &mut Transaction<'static, Sqlite>) -> Result<i64, RegistryError> {
     Ok(sqlx::query_scalar(
         "select max(coalesce((select max(revision) from tenants), 0),
-             coalesce((select max(revision) from onboardings), 0)) + 1",
+             coalesce((select max(revision) from onboardings), 0), coalesce((select max(revision) from key_events), 0)) + 1",
     )
     .fetch_one(&mut **tx)
     .await?)

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::{
     error::RegistryError,
-    key::KeyStore,
+    key::{KeyEvent, KeyStore},
     onboarding::OnboardingStore,
     tenant::{Revision, Slug, Tenant},
 };
@@ -36,16 +36,19 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Saves a tenant that was read at `tenant.revision`; `Conflict` if it was changed since. Answers it at its new revision.
     async fn save(&self, tenant: &Tenant) -> Result<Tenant, RegistryError>;
 
-    /// Up to `limit` changes after `after`, in their order: the newest state of each tenant that changed. Fewer than `limit`
-    /// say that there is no more; a row that cannot be read is a change like any other.
-    async fn changes(&self, after: Revision, limit: u32) -> Result<Vec<Change>, RegistryError>;
+    /// Up to `limit` changes since then, in their order: the newest state of each tenant that changed, and each thing that
+    /// happened to a key. Fewer than `limit` say that there is no more; a row that cannot be read is a change like any other.
+    async fn changes(&self, since: Since, limit: u32) -> Result<Vec<Change>, RegistryError>;
 
-    /// Whether a change that was seen once still happened: its tenant is as that change left it, or was changed after it. If
-    /// not, the store lost acknowledged changes, and gives their revisions to others.
+    /// The revision of the newest change; zero if there was none.
+    async fn newest(&self) -> Result<Revision, RegistryError>;
+
+    /// Whether a change that was seen once still happened: its tenant is as that change left it, or was changed after it; what
+    /// happened to a key is there, or too old to be kept. If not, the store lost acknowledged changes, and gives their revisions to others.
     async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError>;
 
     /// Purges tenants whose safety window is over, makes their onboardings due, and forgets old idempotency keys. Answers how
-    /// many tenants were purged.
+    /// many tenants were purged. What happened to keys is forgotten when it is old.
     async fn purge(&self) -> Result<u64, RegistryError>;
 
     /// Notifies `wake` whenever there may be changes, until dropped. A notification may be lost: whoever relies on changes
@@ -63,9 +66,76 @@ pub trait Store: TenantStore + OnboardingStore + KeyStore {
 /// How many onboardings' changes are kept for whoever is slow to take them.
 pub(crate) const ONBOARDING_CHANGES_KEPT: usize = 1_024;
 
-/// A tenant's newest state, as the change feed tells it.
+/// From where on the change feed is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// What changed after this.
+    pub followed: Revision,
+    /// Of keys only what happened after this, too: of what was before, whoever held nothing yet need not hear.
+    pub keys: Revision,
+}
+
+impl From<Revision> for Since {
+    /// All changes after that one.
+    fn from(revision: Revision) -> Self {
+        Self {
+            followed: revision,
+            keys: revision,
+        }
+    }
+}
+
+impl Since {
+    /// After which revision what happened to keys is told.
+    pub(crate) fn keys_after(self) -> Revision {
+        self.followed.max(self.keys)
+    }
+}
+
+/// A change, as the change feed tells it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub enum Change {
+    /// A tenant changed.
+    Tenant(TenantChange),
+    /// Something happened to a tenant's key.
+    Key(KeyChange),
+}
+
+impl Change {
+    /// Which change it is.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        match self {
+            Self::Tenant(change) => change.mark,
+            Self::Key(change) => change.mark,
+        }
+    }
+
+    /// A page of the feed, of the pages of either kind.
+    pub(crate) fn merge(tenants: Vec<TenantChange>, keys: Vec<KeyChange>, limit: u32) -> Vec<Self> {
+        let mut changes: Vec<_> = tenants
+            .into_iter()
+            .map(Self::Tenant)
+            .chain(keys.into_iter().map(Self::Key))
+            .collect();
+        changes.sort_by_key(|change| change.mark().revision);
+        changes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        changes
+    }
+}
+
+/// Something that happened to a tenant's key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyChange {
+    /// Which change it is.
+    pub mark: Mark,
+    /// What happened, or nothing if the row cannot be read.
+    pub event: Option<KeyEvent>,
+}
+
+/// A tenant's newest state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantChange {
     /// Which change it is.
     pub mark: Mark,
     /// The tenant's slug, or nothing if what the row has cannot be one.
@@ -78,21 +148,33 @@ pub struct Change {
 /// lost is given again, to another change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Which tenant changed.
+    /// What changed.
+    pub subject: Subject,
+    /// Of which tenant.
     pub tenant: TenantId,
     /// When, in the order of changes.
     pub revision: Revision,
     /// When, by the clock of whoever changed it.
-    pub updated_at: OffsetDateTime,
+    pub at: OffsetDateTime,
+}
+
+/// What a change is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The tenant itself.
+    Tenant,
+    /// Its key.
+    Key,
 }
 
 impl From<&Tenant> for Mark {
     /// The change that made the tenant what it is.
     fn from(tenant: &Tenant) -> Self {
         Self {
+            subject: Subject::Tenant,
             tenant: tenant.keys.tenant,
             revision: tenant.revision,
-            updated_at: tenant.updated_at,
+            at: tenant.updated_at,
         }
     }
 }

@@ -67,9 +67,10 @@ pub struct Registry {
 pub enum Changed {
     /// One tenant.
     Tenant(TenantId),
-    /// Something happened to a tenant's key. Told of what happens from the start of the view on.
+    /// Something happened to a tenant's key. Told of what happens from the start of the view on, and from each beginning anew.
     Key(Arc<KeyEvent>),
-    /// All changes that were there at that time have been told, up to that revision.
+    /// All changes that were there at that time have been told, up to that revision: the feed was read to its end, and began to be
+    /// then. Told after each such read; never of an earlier time than before.
     Heard(Instant, Revision),
     /// Any of them: the view has begun anew.
     Everything,

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+pub(crate) use self::check::EvidenceDocument;
 use self::{answers::AnswersDocument, check::CheckDocument, endpoint::EndpointDocument};
 pub(super) use self::{check::read_checks, endpoint::read_endpoint_policy};
 use super::{Canary, Link, Onboarding, PendingConsent};
@@ -57,7 +58,7 @@ pub(super) struct PolicyDocument {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CanaryDocument {
+pub(crate) struct CanaryDocument {
     key: KeyRef,
     version: KeyVersion,
     /// In base64.

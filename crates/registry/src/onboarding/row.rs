@@ -143,7 +143,7 @@ impl TryFrom<EventRow> for Recorded {
 
 /// Postgres keeps no NUL in JSON. What the other side wrote beside its decision may hold one, and must not keep an onboarding
 /// from being saved.
-fn without_nul(value: Value) -> Value {
+pub(crate) fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => items.into_iter().map(without_nul).collect(),

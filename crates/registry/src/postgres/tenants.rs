@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use keyferry_crypto::id::TenantId;
-use sqlx::{Postgres, Transaction};
+use sqlx::{Postgres, Transaction, postgres::types::PgInterval};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{PostgresStore, feed::tell_tenants, idempotency, onboardings};
 use crate::{
     error::RegistryError,
+    key::{KeyEvent, row::EventRow},
     row::Row,
-    store::{Change, Created, Idempotency, Mark, Purpose, TenantStore},
+    store::{Change, Created, Idempotency, Mark, Purpose, Since, Subject, TenantStore},
     tenant::{Revision, Slug, Tenant},
 };
 
@@ -131,31 +131,77 @@ impl TenantStore for PostgresStore {
         })
     }
 
-    async fn changes(&self, after: Revision, limit: u32) -> Result<Vec<Change>, RegistryError> {
-        let rows = sqlx::query_as!(
+    async fn changes(&self, since: Since, limit: u32) -> Result<Vec<Change>, RegistryError> {
+        // Of one moment: a change that is seen says that all before it are.
+        let mut tx = self
+            .pool
+            .begin_with("begin isolation level repeatable read read only")
+            .await?;
+        let tenants = sqlx::query_as!(
             Row,
             "select id, slug, display_name, directory_id, cloud, vault, key_name, key_version, former_keys,
                  cache_ttl_seconds, lease_max_age_seconds, lease_max_messages, outage_grace_seconds,
                  route, route_address, status, purge_at, revision, created_at, updated_at
              from tenants where revision > $1 order by revision limit $2",
-            after.0,
+            since.followed.0,
             i64::from(limit),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
-        Ok(rows.into_iter().map(Row::into_change).collect())
+        let keys = sqlx::query_as!(
+            EventRow,
+            "select revision, tenant_id, at, replica, kind, details
+             from key_events where revision > $1 order by revision limit $2",
+            since.keys_after().0,
+            i64::from(limit),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let tenants = tenants.into_iter().map(Row::into_change).collect();
+        Ok(Change::merge(
+            tenants,
+            keys.into_iter().map(EventRow::into_change).collect(),
+            limit,
+        ))
     }
 
-    async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError> {
-        let remembered = sqlx::query_scalar!(
-            "select exists (select from tenants where id = $1 and (revision > $2 or revision = $2 and updated_at = $3))
-                 as \"remembered!\"",
-            seen.tenant.0,
-            seen.revision.0,
-            seen.updated_at,
+    async fn newest(&self) -> Result<Revision, RegistryError> {
+        let newest = sqlx::query_scalar!(
+            "select greatest((select max(revision) from tenants), (select max(revision) from key_events), 0) as \"newest!\""
         )
         .fetch_one(&self.pool)
         .await?;
+        Ok(Revision(newest))
+    }
+
+    async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError> {
+        let remembered = match seen.subject {
+            Subject::Tenant => {
+                sqlx::query_scalar!(
+                    "select exists (select from tenants where id = $1 and (revision > $2 or revision = $2 and updated_at = $3))
+                         as \"remembered!\"",
+                    seen.tenant.0,
+                    seen.revision.0,
+                    seen.at,
+                )
+                .fetch_one(&self.pool)
+                .await?
+            }
+            Subject::Key => {
+                sqlx::query_scalar!(
+                    "select $3::timestamptz <= statement_timestamp() - $4::interval
+                         or exists (select from key_events where tenant_id = $1 and revision = $2 and at = $3)
+                         as \"remembered!\"",
+                    seen.tenant.0,
+                    seen.revision.0,
+                    seen.at,
+                    kept(),
+                )
+                .fetch_one(&self.pool)
+                .await?
+            }
+        };
         Ok(remembered)
     }
 
@@ -174,6 +220,14 @@ impl TenantStore for PostgresStore {
         sqlx::query!(
             "delete from idempotency_keys where created_at < $1",
             now - Idempotency::KEPT
+        )
+        .execute(&mut *tx)
+        .await?;
+        // The newest stays, so that in no store its revision is given again.
+        sqlx::query!(
+            "delete from key_events
+             where at <= statement_timestamp() - $1::interval and revision < (select max(revision) from key_events)",
+            kept(),
         )
         .execute(&mut *tx)
         .await?;
@@ -227,6 +281,15 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Postgres>, tenant: &Ten
         revision: Revision(revision.ok_or(RegistryError::Conflict)?),
         ..tenant.clone()
     })
+}
+
+/// How long what happened to keys is kept, as Postgres has it.
+fn kept() -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: i32::try_from(KeyEvent::KEPT.whole_days()).unwrap_or(i32::MAX),
+        microseconds: 0,
+    }
 }
 
 async fn with_id(tx: &mut Transaction<'static, Postgres>, id: Uuid) -> Result<Option<Tenant>, RegistryError> {

@@ -1,4 +1,11 @@
-//! Keys' health in SQLite.
+//! Keys' health in SQLite. There is one process, and one writer at a time; times are its clock's.
+
+mod claiming;
+mod history;
+mod replicas;
+mod saving;
+mod telling;
+mod wanting;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,13 +22,11 @@ use crate::{
 #[async_trait]
 impl KeyStore for SqliteStore {
     async fn beat(&self, replica: &Replica, alive: Duration) -> Result<Vec<Replica>, RegistryError> {
-        let _ = (replica, alive);
-        todo!("registry")
+        replicas::beat(self, replica, alive).await
     }
 
     async fn leave(&self, replica: ReplicaId) -> Result<(), RegistryError> {
-        let _ = (replica,);
-        todo!("registry")
+        replicas::leave(self, replica).await
     }
 
     async fn claim_keys(
@@ -31,8 +36,7 @@ impl KeyStore for SqliteStore {
         held: Duration,
         limit: u32,
     ) -> Result<Vec<Claimed>, RegistryError> {
-        let _ = (replica, lease, held, limit);
-        todo!("registry")
+        claiming::claim(self, replica, lease, held, limit).await
     }
 
     async fn save_looks(
@@ -41,8 +45,7 @@ impl KeyStore for SqliteStore {
         looks: &[Looked],
         lease: Duration,
     ) -> Result<Vec<Revision>, RegistryError> {
-        let _ = (replica, looks, lease);
-        todo!("registry")
+        saving::save(self, replica, looks, lease).await
     }
 
     async fn tell_key_news(
@@ -52,37 +55,31 @@ impl KeyStore for SqliteStore {
         news: &KeyNews,
         pause: Duration,
     ) -> Result<Option<Revision>, RegistryError> {
-        let _ = (replica, tenant, news, pause);
-        todo!("registry")
+        telling::tell(self, replica, tenant, news, pause).await
     }
 
     async fn note_held(&self, tenants: &[TenantId], within: Duration) -> Result<(), RegistryError> {
-        let _ = (tenants, within);
-        todo!("registry")
+        wanting::note_held(self, tenants, within).await
     }
 
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError> {
-        let _ = (held, longer);
-        todo!("registry")
+        wanting::overdue(self, held, longer).await
     }
 
     async fn hint(&self, key: &KeyRef) -> Result<u64, RegistryError> {
-        let _ = (key,);
-        todo!("registry")
+        wanting::hint(self, key).await
     }
 
     async fn look_soon(&self, tenant: TenantId) -> Result<bool, RegistryError> {
-        let _ = (tenant,);
-        todo!("registry")
+        wanting::look_soon(self, tenant).await
     }
 
     async fn key_health(&self, tenant: TenantId) -> Result<Option<KeyHealth>, RegistryError> {
-        let _ = (tenant,);
-        todo!("registry")
+        history::health(self, tenant).await
     }
 
     async fn key_states(&self) -> Result<BTreeMap<String, u64>, RegistryError> {
-        todo!("registry")
+        history::states(self).await
     }
 
     async fn key_events(
@@ -91,22 +88,23 @@ impl KeyStore for SqliteStore {
         before: Option<Revision>,
         limit: u32,
     ) -> Result<Vec<KeyEvent>, RegistryError> {
-        let _ = (tenant, before, limit);
-        todo!("registry")
+        history::events(self, tenant, before, limit).await
     }
 
     async fn acknowledge(&self, replica: ReplicaId, revisions: &[Revision]) -> Result<(), RegistryError> {
-        let _ = (replica, revisions);
-        todo!("registry")
+        replicas::acknowledge(self, replica, revisions).await
     }
 
     async fn acknowledgements(&self, revision: Revision) -> Result<Vec<Acknowledgement>, RegistryError> {
-        let _ = (revision,);
-        todo!("registry")
+        replicas::acknowledgements(self, revision).await
     }
 
     async fn replicas(&self, alive: Duration) -> Result<Vec<Replica>, RegistryError> {
-        let _ = (alive,);
-        todo!("registry")
+        replicas::alive(self, alive).await
     }
+}
+
+/// So many microseconds.
+fn span(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::{SqliteStore, from_micros, idempotency, micros, next_revision, onboardings};
 use crate::{
     error::RegistryError,
+    key::{KeyEvent, row::EventRow},
     row::Row,
-    store::{Change, Created, Idempotency, Mark, Purpose, TenantStore},
+    store::{Change, Created, Idempotency, Mark, Purpose, Since, Subject, TenantStore},
     tenant::{Revision, Slug, Tenant},
 };
 
@@ -127,29 +128,61 @@ impl TenantStore for SqliteStore {
         })
     }
 
-    async fn changes(&self, after: Revision, limit: u32) -> Result<Vec<Change>, RegistryError> {
-        let rows: Vec<Row> = sqlx::query_as(
+    async fn changes(&self, since: Since, limit: u32) -> Result<Vec<Change>, RegistryError> {
+        // Of one moment: a change that is seen says that all before it are.
+        let mut tx = self.pool.begin().await?;
+        let tenants: Vec<Row> = sqlx::query_as(
             "select id, slug, display_name, directory_id, cloud, vault, key_name, key_version, former_keys,
                  cache_ttl_seconds, lease_max_age_seconds, lease_max_messages, outage_grace_seconds,
                  route, route_address, status, purge_at, revision, created_at, updated_at
              from tenants where revision > ? order by revision limit ?",
         )
-        .bind(after.0)
+        .bind(since.followed.0)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *tx)
         .await?;
-        Ok(rows.into_iter().map(Row::into_change).collect())
+        let keys: Vec<EventRow> = sqlx::query_as(
+            "select revision, tenant_id, at, replica, kind, details
+             from key_events where revision > ? order by revision limit ?",
+        )
+        .bind(since.keys_after().0)
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let tenants = tenants.into_iter().map(Row::into_change).collect();
+        Ok(Change::merge(
+            tenants,
+            keys.into_iter().map(EventRow::into_change).collect(),
+            limit,
+        ))
+    }
+
+    async fn newest(&self) -> Result<Revision, RegistryError> {
+        let newest = sqlx::query_scalar(
+            "select max(coalesce((select max(revision) from tenants), 0), coalesce((select max(revision) from key_events), 0))",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Revision(newest))
     }
 
     async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError> {
-        let remembered = sqlx::query_scalar(
-            "select exists (select 1 from tenants where id = ?1 and (revision > ?2 or revision = ?2 and updated_at = ?3))",
-        )
-        .bind(seen.tenant.0)
-        .bind(seen.revision.0)
-        .bind(micros(seen.updated_at))
-        .fetch_one(&self.pool)
-        .await?;
+        let query = match seen.subject {
+            Subject::Tenant => {
+                "select exists (select 1 from tenants where id = ?1 and (revision > ?2 or revision = ?2 and updated_at = ?3))"
+            }
+            Subject::Key => {
+                "select ?3 <= ?4 or exists (select 1 from key_events where tenant_id = ?1 and revision = ?2 and at = ?3)"
+            }
+        };
+        let remembered = sqlx::query_scalar(query)
+            .bind(seen.tenant.0)
+            .bind(seen.revision.0)
+            .bind(micros(seen.at))
+            .bind(micros((self.clock)() - KeyEvent::KEPT))
+            .fetch_one(&self.pool)
+            .await?;
         Ok(remembered)
     }
 
@@ -174,6 +207,11 @@ impl TenantStore for SqliteStore {
         }
         sqlx::query("delete from idempotency_keys where created_at < ?")
             .bind(micros(now - Idempotency::KEPT))
+            .execute(&mut *tx)
+            .await?;
+        // The newest stays, so that its revision is not given again.
+        sqlx::query("delete from key_events where at <= ? and revision < (select max(revision) from key_events)")
+            .bind(micros(now - KeyEvent::KEPT))
             .execute(&mut *tx)
             .await?;
         if due.is_empty() {

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Changed, Registry, position::Position};
 use crate::{
     error::RegistryError,
-    store::{Change, Mark},
-    tenant::Tenant,
+    patience::in_time,
+    store::{Change, KeyChange, Mark, Since, TenantChange},
+    tenant::{Revision, Tenant},
 };
 
 impl Registry {
@@ -65,7 +66,17 @@ impl Registry {
     pub async fn follow(&self) -> Result<(), RegistryError> {
         loop {
             let from = *self.position();
-            let changes = in_time(self.store.changes(from.followed, PAGE)).await?;
+            let Some(keys) = from.keys else {
+                let newest = in_time(self.store.newest()).await?;
+                self.begin_after(newest, &from);
+                continue;
+            };
+            let since = Since {
+                followed: from.followed,
+                keys,
+            };
+            let began = Instant::now();
+            let changes = in_time(self.store.changes(since, PAGE)).await?;
             // Asked after the page was read: if the newest change is remembered now, it was when the page was read.
             let is_remembered = match &from.newest {
                 Some(mark) => in_time(self.store.remembers(mark)).await?,
@@ -77,7 +88,7 @@ impl Registry {
                 continue;
             }
             let is_last_page = changes.len() < PAGE as usize;
-            if self.apply(changes, &from) && is_last_page {
+            if self.apply(changes, &from, is_last_page.then_some(began)) && is_last_page {
                 self.loaded.store(true, Ordering::Relaxed);
                 return Ok(());
             }
@@ -91,19 +102,41 @@ impl Registry {
         }
     }
 
-    /// Takes in a page that was read at `from`. Answers whether it could: not if the view began anew meanwhile, since the page
-    /// may be of a history that is no more.
-    fn apply(&self, changes: Vec<Change>, from: &Position) -> bool {
+    /// Has nothing told of what happened to keys up to `newest`, unless another task has begun meanwhile.
+    fn begin_after(&self, newest: Revision, from: &Position) {
+        let mut position = self.position();
+        if position.beginnings == from.beginnings && position.keys.is_none() {
+            position.keys = Some(newest);
+        }
+    }
+
+    /// Takes in a page that was read at `from`, and tells that all was heard if the page is the last, which `complete` began to be
+    /// read. Answers whether it could: not if the view began anew meanwhile, since the page may be of a history that is no more.
+    ///
+    /// Several tasks may read at a time. What was there when a last page began to be read is in that page, or was taken in before;
+    /// and whoever takes in a change tells of it before it lets go of the position. So what is told here comes after all of it,
+    /// whichever task has told of it.
+    fn apply(&self, changes: Vec<Change>, from: &Position, complete: Option<Instant>) -> bool {
         let mut position = self.position();
         if position.beginnings != from.beginnings {
             return false;
         }
         for change in changes {
-            if change.mark.revision <= position.followed {
+            let revision = change.mark().revision;
+            if revision <= position.followed {
                 continue; // Another task applied it meanwhile.
             }
-            position.followed = change.mark.revision;
-            self.take_in(&mut position, change);
+            position.followed = revision;
+            match change {
+                Change::Tenant(change) => self.take_in(&mut position, change),
+                Change::Key(change) => self.pass_on(&mut position, change),
+            }
+        }
+        if let Some(began) = complete
+            && position.heard.is_none_or(|heard| heard < began)
+        {
+            position.heard = Some(began);
+            let _ = self.changes.send(Changed::Heard(began, position.followed));
         }
         true
     }
@@ -113,7 +146,7 @@ impl Registry {
     pub(super) fn hold(&self, tenant: &Tenant) {
         let mut position = self.position();
         if tenant.revision > position.followed {
-            let change = Change {
+            let change = TenantChange {
                 mark: Mark::from(tenant),
                 slug: Some(tenant.slug.clone()),
                 tenant: Some(tenant.clone()),
@@ -122,8 +155,17 @@ impl Registry {
         }
     }
 
-    fn take_in(&self, position: &mut Position, change: Change) {
-        let Change { mark, slug, tenant } = change;
+    /// Of what cannot be read it is told that the tenant changed: whoever keeps its keys gives them up, whatever it was.
+    fn pass_on(&self, position: &mut Position, change: KeyChange) {
+        position.pass(change.mark);
+        let _ = self.changes.send(match change.event {
+            Some(event) => Changed::Key(Arc::new(event)),
+            None => Changed::Tenant(change.mark.tenant),
+        });
+    }
+
+    fn take_in(&self, position: &mut Position, change: TenantChange) {
+        let TenantChange { mark, slug, tenant } = change;
         position.pass(mark);
         if let Some(slug) = slug {
             self.unknown.invalidate(&slug);
@@ -169,15 +211,6 @@ impl Registry {
     }
 }
 
-/// Bounds what the database bounds only while it is there: a connection whose other end went away without a word would keep
-/// the feed waiting for as long as TCP does, and nobody would hear of a suspension.
-async fn in_time<T>(answer: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
-    let late = |_| RegistryError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-    tokio::time::timeout(PATIENCE, answer).await.map_err(late)?
-}
-
-/// More than a connection and a statement may take together.
-const PATIENCE: Duration = Duration::from_secs(10);
 const PAGE: u32 = 1_000;
 const PURGE_EVERY: Duration = Duration::from_mins(1);
 

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use keyferry_registry::{Changed, Registry, RegistryLimits, Tenant, TenantStatus};
+use keyferry_registry::{Registry, RegistryLimits, Tenant, TenantStatus};
 
 use crate::{
     fake::{Ordered, Question},
     stores::{on_each_database, open, sqlite},
-    world::{slug, tenant, until, view},
+    world::{slug, tenant, tenants_told, until, view},
 };
 
 on_each_database!(a_view_too_small_for_all_serves_all_as_they_are);
@@ -56,8 +56,8 @@ async fn a_view_too_small_for_all_serves_all_as_they_are(url: &str) {
     }
     here.follow().await.expect("followed");
     all_are(TenantStatus::Suspended).await;
-    let told: HashSet<_> = std::iter::from_fn(|| changes.try_recv().ok()).collect();
-    let suspended = tenants.iter().map(|tenant| Changed::Tenant(tenant.keys.tenant));
+    let told: HashSet<_> = tenants_told(&mut changes).into_iter().collect();
+    let suspended = tenants.iter().map(|tenant| tenant.keys.tenant);
     assert_eq!(
         told,
         suspended.collect(),

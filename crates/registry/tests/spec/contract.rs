@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keyferry_crypto::{id::TenantId, tenant::VersionPolicy};
-use keyferry_registry::{
-    Changed, Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore,
-};
+use keyferry_crypto::tenant::VersionPolicy;
+use keyferry_registry::{Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore};
 
 use crate::{
     stores::{clock, postgres, sqlite},
-    world::{key, slug, tenant, until, view},
+    world::{key, slug, tenant, tenant_changes, tenants_told, until, view},
 };
 
 /// Runs each promise on both stores.
@@ -163,13 +161,13 @@ async fn changes_come_in_order_each_tenant_once(store: Arc<dyn TenantStore>) {
     let a = store.create(&tenant("a"), None).await.expect("created").tenant;
     store.create(&tenant("b"), None).await.expect("created");
     store.save(&a).await.expect("saved");
-    let all = store.changes(Revision(0), 10).await.expect("read");
+    let all = tenant_changes(&*store, Revision(0), 10).await;
     assert_eq!(
         all.iter().map(|c| c.slug.clone()).collect::<Vec<_>>(),
         [Some(slug("b")), Some(slug("a"))]
     );
     assert!(all.is_sorted_by_key(|c| c.mark.revision));
-    let after_b = store.changes(all[0].mark.revision, 10).await.expect("read");
+    let after_b = tenant_changes(&*store, all[0].mark.revision, 10).await;
     assert_eq!(after_b, all[1..]);
 }
 
@@ -189,7 +187,7 @@ async fn concurrent_saves_lose_nothing(store: Arc<dyn TenantStore>) {
         .collect();
     let (mut seen, mut after) = (std::collections::HashSet::new(), Revision(0));
     while seen.len() < 20 {
-        for change in store.changes(after, 3).await.expect("read") {
+        for change in tenant_changes(&*store, after, 3).await {
             assert!(change.mark.revision > after, "the feed never goes back");
             after = change.mark.revision;
             seen.insert(change.mark.tenant);
@@ -217,10 +215,7 @@ async fn the_view_follows_what_others_change(store: Arc<dyn TenantStore>) {
         let (here, cancel) = (Arc::clone(&here), cancel.clone());
         async move { here.run(cancel).await }
     });
-    until("it is told", async || {
-        changes.try_recv() == Ok(Changed::Tenant(acme.keys.tenant))
-    })
-    .await;
+    until("it is told", async || tenants_told(&mut changes) == [acme.keys.tenant]).await;
     assert_eq!(
         here.tenant(&slug("acme")).await.expect("asked").expect("there").status,
         TenantStatus::Suspended

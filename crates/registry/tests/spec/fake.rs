@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use keyferry_crypto::id::TenantId;
-use keyferry_registry::{Change, Created, Idempotency, Mark, RegistryError, Revision, Slug, Tenant, TenantStore};
+use keyferry_registry::{
+    Change, Created, Idempotency, Mark, RegistryError, Revision, Since, Slug, Tenant, TenantStore,
+};
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -107,13 +108,20 @@ impl TenantStore for Ordered {
         self.store.save(tenant).await
     }
 
-    async fn changes(&self, after: Revision, limit: u32) -> Result<Vec<Change>, RegistryError> {
+    async fn changes(&self, since: Since, limit: u32) -> Result<Vec<Change>, RegistryError> {
         if self.feed_is_down.load(SeqCst) {
             return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
         }
-        let changes = self.store.changes(after, limit).await;
+        let changes = self.store.changes(since, limit).await;
         self.answers(Question::Page).await;
         changes
+    }
+
+    async fn newest(&self) -> Result<Revision, RegistryError> {
+        if self.feed_is_down.load(SeqCst) {
+            return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
+        }
+        self.store.newest().await
     }
 
     async fn remembers(&self, seen: &Mark) -> Result<bool, RegistryError> {
@@ -163,8 +171,12 @@ impl TenantStore for Empty {
         Err(RegistryError::Conflict)
     }
 
-    async fn changes(&self, _: Revision, _: u32) -> Result<Vec<Change>, RegistryError> {
+    async fn changes(&self, _: Since, _: u32) -> Result<Vec<Change>, RegistryError> {
         Ok(Vec::new())
+    }
+
+    async fn newest(&self) -> Result<Revision, RegistryError> {
+        Ok(Revision(0))
     }
 
     async fn remembers(&self, _: &Mark) -> Result<bool, RegistryError> {

@@ -213,7 +213,7 @@ fn everything_may_have_changed(changes: &mut Receiver<Changed>) -> bool {
     loop {
         match changes.try_recv() {
             Ok(Changed::Everything) => return true,
-            Ok(Changed::Tenant(_)) => {}
+            Ok(Changed::Tenant(_) | Changed::Key(_) | Changed::Heard(..)) => {}
             Err(TryRecvError::Empty) => return false,
             Err(error) => panic!("{error}"),
         }

@@ -8,9 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use keyferry_crypto::tenant::{Route, SealingPolicy, TenantKeys};
+use keyferry_crypto::{
+    id::KekId,
+    tenant::{Route, SealingPolicy, TenantKeys},
+    vault::Evidence,
+};
 use keyferry_registry::{
-    RegistryError, Revision, Store, Tenant, TenantStatus, connect, migrate, onboarding::Onboarding,
+    Change, RegistryError, Revision, Store, Tenant, TenantChange, TenantStatus, connect,
+    key::{KeyEvent, KeyHealth, KeyNews, KeyState},
+    migrate,
+    onboarding::Onboarding,
 };
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
@@ -58,7 +65,10 @@ async fn a_database_without_the_schema_says_what_to_do() {
     std::fs::write(held.path().join("registry.db"), "").expect("an empty file is an empty database");
     for url in [Some(sqlite), empty_postgres().await].into_iter().flatten() {
         let store = connect(&url.parse().expect("a URL"), clock).expect("a store");
-        let error = store.changes(Revision(0), 1).await.expect_err("there is no table");
+        let error = store
+            .changes(Revision(0).into(), 1)
+            .await
+            .expect_err("there is no table");
         assert!(matches!(error, RegistryError::NotMigrated(_)), "{error:?}");
         assert!(error.to_string().contains("keyferry migrate"));
     }
@@ -94,13 +104,26 @@ async fn holds(store: &dyn Store, expected: &Value) {
     for tenant in &listed {
         assert_eq!(store.find(&tenant.slug).await.expect("asked").as_ref(), Some(tenant));
     }
-    let changes = store.changes(Revision(0), 1_000).await.expect("read");
-    let purged = changes.iter().filter(|change| change.tenant.is_none());
-    assert_eq!(
-        json!(purged.map(|c| c.mark.tenant).collect::<Vec<_>>()),
-        expected["purged"]
-    );
-    assert_eq!(changes.iter().filter_map(|c| c.tenant.as_ref()).count(), listed.len());
+    let changes = store.changes(Revision(0).into(), 1_000).await.expect("read");
+    let (mut purged, mut changed, mut happened) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            Change::Tenant(TenantChange {
+                tenant: Some(tenant), ..
+            }) => changed.push(tenant.slug),
+            Change::Tenant(TenantChange { mark, .. }) => purged.push(mark.tenant),
+            Change::Key(change) => happened.push(told_event(&change.event.expect("readable"))),
+        }
+    }
+    assert_eq!(json!(purged), expected["purged"]);
+    assert_eq!(changed.len(), listed.len());
+    assert_eq!(json!(happened), expected["key_events"]);
+    let mut keys = Vec::new();
+    for tenant in &listed {
+        let health = store.key_health(tenant.keys.tenant).await.expect("asked");
+        keys.push(told_key(&health.expect("each tenant that is not purged has a row")));
+    }
+    assert_eq!(json!(keys), expected["keys"]);
 
     let listed = store.list_onboardings(None, None, 1_000).await.expect("listed");
     assert_eq!(
@@ -242,6 +265,96 @@ fn told_onboarding(onboarding: &Onboarding) -> Value {
     })
 }
 
+/// All of a key's health, likewise.
+fn told_key(health: &KeyHealth) -> Value {
+    let KeyHealth {
+        tenant,
+        state,
+        since,
+        checked_at,
+        served_at,
+        newest,
+        canaries,
+        failures,
+        due_at,
+        owner,
+        owned_until,
+        held_at,
+    } = health;
+    let time = |time: &time::OffsetDateTime| time.format(&Rfc3339).expect("a time");
+    let base64 = |bytes: &[u8]| base64_simd::STANDARD.encode_to_string(bytes);
+    let canaries = canaries.iter().map(|canary| {
+        json!({
+            "key": canary.kek.key, "version": canary.kek.version, "wrapped": base64(&canary.wrapped),
+            "digest": base64(&canary.digest),
+        })
+    });
+    let newest = newest
+        .as_ref()
+        .map(|newest| json!({"kek": told_kek(&newest.kek), "seen_at": time(&newest.seen_at)}));
+    let mut told = told_state(state);
+    let rest = json!({
+        "tenant": tenant, "since": time(since), "checked_at": checked_at.as_ref().map(time),
+        "served_at": served_at.as_ref().map(time), "newest": newest, "canaries": canaries.collect::<Vec<_>>(),
+        "failures": failures, "due_at": time(due_at), "owner": owner.map(|owner| owner.0),
+        "owned_until": owned_until.as_ref().map(time), "held_at": held_at.as_ref().map(time),
+    });
+    merge(&mut told, rest);
+    told
+}
+
+/// All of what happened to a key, likewise.
+fn told_event(event: &KeyEvent) -> Value {
+    let KeyEvent {
+        revision,
+        tenant,
+        at,
+        by,
+        what,
+    } = event;
+    let mut told = match what {
+        KeyNews::Withdrawn(refusal) => json!({
+            "kind": "withdrawn", "call": refusal.call.slug(), "key": refusal.key, "version": refusal.version,
+            "cause": refusal.cause.slug(), "evidence": told_evidence(&refusal.evidence),
+        }),
+        KeyNews::State(state) => {
+            let mut told = told_state(state);
+            merge(&mut told, json!({"kind": "state"}));
+            told
+        }
+        KeyNews::Version(kek) => json!({"kind": "version", "kek": told_kek(kek)}),
+    };
+    let at = at.format(&Rfc3339).expect("a time");
+    merge(
+        &mut told,
+        json!({"revision": revision, "tenant": tenant, "at": at, "by": by.0}),
+    );
+    told
+}
+
+fn told_state(state: &KeyState) -> Value {
+    let trouble = state.trouble();
+    json!({
+        "state": state.slug(), "cause": trouble.map(|trouble| trouble.cause.slug()),
+        "evidence": trouble.map(|trouble| told_evidence(&trouble.evidence)),
+    })
+}
+
+fn told_evidence(said: &Evidence) -> Value {
+    json!({"status": said.status, "code": said.code, "request_id": said.request_id})
+}
+
+fn told_kek(kek: &KekId) -> Value {
+    json!({"key": kek.key, "version": kek.version})
+}
+
+fn merge(into: &mut Value, fields: Value) {
+    let (Value::Object(into), Value::Object(fields)) = (into, fields) else {
+        panic!("two objects");
+    };
+    into.extend(fields);
+}
+
 impl Raw {
     /// A sample that leaves out a status, or an optional column's one or other state, shows nothing of them.
     async fn every_case_is_there(&mut self) {
@@ -261,6 +374,12 @@ impl Raw {
             assert_eq!(stages, ["active", "closed", "closing", "open"]);
             let routes = self.texts("select distinct route from tenants order by 1").await;
             assert_eq!(routes, ["closed", "private", "public"]);
+        }
+        if self.tables().await.iter().any(|table| table == "key_health") {
+            let states = self.texts("select distinct state from key_health order by 1").await;
+            assert_eq!(states, ["degraded", "healthy", "refused", "unknown"]);
+            let kinds = self.texts("select distinct kind from key_events order by 1").await;
+            assert_eq!(kinds, ["state", "version", "withdrawn"]);
         }
     }
 

@@ -7,10 +7,16 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 
 use crate::stores::{empty_postgres, open};
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 11] = [
     include_str!("../../src/postgres.rs"),
     include_str!("../../src/postgres/feed.rs"),
     include_str!("../../src/postgres/idempotency.rs"),
+    include_str!("../../src/postgres/keys/claiming.rs"),
+    include_str!("../../src/postgres/keys/history.rs"),
+    include_str!("../../src/postgres/keys/replicas.rs"),
+    include_str!("../../src/postgres/keys/saving.rs"),
+    include_str!("../../src/postgres/keys/telling.rs"),
+    include_str!("../../src/postgres/keys/wanting.rs"),
     include_str!("../../src/postgres/onboardings.rs"),
     include_str!("../../src/postgres/tenants.rs"),
 ];

@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use keyferry_crypto::{
-    id::{Cloud, DirectoryId, KeyRef},
+    id::{Cloud, DirectoryId, KeyRef, TenantId},
     tenant::{SealingPolicy, VersionPolicy},
 };
-use keyferry_registry::{NewTenant, Registry, RegistryLimits, Slug, Tenant, TenantStore};
+use keyferry_registry::{
+    Change, Changed, NewTenant, Registry, RegistryLimits, Revision, Slug, Tenant, TenantChange, TenantStore,
+};
+use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -52,6 +55,26 @@ pub fn running(view: &Arc<Registry>) -> DropGuard {
     let guard = cancel.clone().drop_guard();
     tokio::spawn(async move { view.run(cancel).await });
     guard
+}
+
+/// Which tenants a view has told of since it was last asked.
+pub fn tenants_told(changes: &mut Receiver<Changed>) -> Vec<TenantId> {
+    let told = std::iter::from_fn(|| changes.try_recv().ok());
+    told.filter_map(|changed| match changed {
+        Changed::Tenant(tenant) => Some(tenant),
+        Changed::Key(_) | Changed::Heard(..) | Changed::Everything => None,
+    })
+    .collect()
+}
+
+/// Up to `limit` changes of tenants after one, where nothing happened to keys.
+pub async fn tenant_changes(store: &(impl TenantStore + ?Sized), after: Revision, limit: u32) -> Vec<TenantChange> {
+    let changes = store.changes(after.into(), limit).await.expect("read");
+    let tenants = changes.into_iter().map(|change| match change {
+        Change::Tenant(change) => change,
+        Change::Key(change) => panic!("{change:?}"),
+    });
+    tenants.collect()
 }
 
 /// Waits until a condition holds; half a minute is far more than any takes, and less than it takes for a view's own

@@ -27,7 +27,7 @@ pub(in crate::onboarding) struct CheckDocument {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EvidenceDocument {
+pub(crate) struct EvidenceDocument {
     status: Option<u16>,
     code: Option<String>,
     request_id: Option<String>,

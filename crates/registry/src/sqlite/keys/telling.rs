@@ -1,0 +1,79 @@
+//! What happened to keys, for all to hear.
+
+use std::time::Duration;
+
+use keyferry_crypto::id::TenantId;
+use sqlx::{Sqlite, Transaction};
+
+use super::{
+    super::{SqliteStore, micros, next_revision},
+    span, wanting,
+};
+use crate::{
+    error::RegistryError,
+    key::{KeyNews, ReplicaId, row::NewsRow},
+    tenant::Revision,
+};
+
+pub(super) async fn tell(
+    store: &SqliteStore,
+    replica: ReplicaId,
+    tenant: TenantId,
+    news: &KeyNews,
+    pause: Duration,
+) -> Result<Option<Revision>, RegistryError> {
+    let news = NewsRow::of(tenant, news)?;
+    let mut tx = store.begin_change().await?;
+    let now = micros((store.clock)());
+    if was_told(&mut tx, &news, now - span(pause)).await? || !wanting::make_due(&mut tx, tenant, now).await? {
+        return Ok(None);
+    }
+    let revisions = record(&mut tx, replica, &[news], now).await?;
+    store.commit(tx).await?;
+    Ok(revisions.first().copied())
+}
+
+/// Whether the same was told after that time, and the key was not found healthy since. What the vault said is not what makes
+/// news the same: each of its answers has an id of its own.
+async fn was_told(tx: &mut Transaction<'static, Sqlite>, news: &NewsRow, after: i64) -> Result<bool, RegistryError> {
+    let told = sqlx::query_scalar(
+        "select exists (
+             select 1 from key_events as told
+             where tenant_id = ?1 and kind = ?2 and json_remove(details, '$.evidence') = json_remove(?3, '$.evidence') and at > ?4
+                 and not exists (select 1 from key_events as since where since.tenant_id = told.tenant_id
+                     and since.revision > told.revision and since.kind = 'state' and since.details ->> 'state' = 'healthy'))",
+    )
+    .bind(news.tenant_id)
+    .bind(news.kind)
+    .bind(news.details.to_string())
+    .bind(after)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(told)
+}
+
+/// Records news, in their order, each with the next revision.
+pub(super) async fn record(
+    tx: &mut Transaction<'static, Sqlite>,
+    replica: ReplicaId,
+    news: &[NewsRow],
+    now: i64,
+) -> Result<Vec<Revision>, RegistryError> {
+    let mut revisions = Vec::with_capacity(news.len());
+    for news in news {
+        let revision = next_revision(tx).await?;
+        sqlx::query(
+            "insert into key_events (revision, tenant_id, at, replica, kind, details) values (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(revision)
+        .bind(news.tenant_id)
+        .bind(now)
+        .bind(replica.0)
+        .bind(news.kind)
+        .bind(news.details.to_string())
+        .execute(&mut **tx)
+        .await?;
+        revisions.push(Revision(revision));
+    }
+    Ok(revisions)
+}
