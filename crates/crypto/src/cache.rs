@@ -1,4 +1,4 @@
-//! Unwrapped data keys, kept for opening, and refusals, kept so that they are not asked for again and again.
+//! Unwrapped data keys, kept for opening.
 //!
 //! A key's time runs from when the vault gave it, never from its last use; so a customer's withdrawal takes effect within
 //! the TTL however busy the key is. Which keys may be used is decided here, by tokio's clock and by their [`Standing`]
@@ -6,17 +6,13 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use moka::{Expiry, ops::compute::Op, sync::Cache};
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
-
 use crate::{
     envelope::Wrapping,
     held::HeldKey,
-    standing::{Standing, StandingId},
     tenant::{Route, TenantKeys},
-    vault::VaultError,
 };
+use moka::{Expiry, ops::compute::Op, sync::Cache};
+use sha2::{Digest, Sha256};
 
 /// Where a data key is kept: SHA-256 of tenant id, route, KEK identifier and wrapped bytes. So it is found only by the tenant
 /// and under the KEK that it was unwrapped for, and as long as the tenant's vault is reached the way that it came.
@@ -24,20 +20,7 @@ use crate::{
 pub(crate) struct Slot([u8; 32]);
 
 /// All that is kept for opening.
-pub(crate) struct KeyCache {
-    keys: Cache<Slot, Arc<HeldKey>>,
-    refusals: Cache<Refused, Arc<Refusal>>,
-}
-
-/// What was refused: all under a standing, or one wrapped key.
-type Refused = (StandingId, Option<Slot>);
-
-struct Refusal {
-    error: VaultError,
-    until: Instant,
-    /// Held, so that the same standing is found as long as the refusal is remembered.
-    _standing: Arc<Standing>,
-}
+pub(crate) struct KeyCache(Cache<Slot, Arc<HeldKey>>);
 
 impl Slot {
     /// Where the data key of `wrapping` is kept.
@@ -57,26 +40,28 @@ impl Slot {
     }
 }
 
+#[cfg(test)]
+impl From<[u8; 32]> for Slot {
+    fn from(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+}
+
 impl KeyCache {
-    pub(crate) fn new(max_keys: u64, max_refusals: u64) -> Self {
-        Self {
-            keys: Cache::builder().max_capacity(max_keys).expire_after(WhenKept).build(),
-            refusals: Cache::builder()
-                .max_capacity(max_refusals)
-                .time_to_live(REFUSAL_TTL)
-                .build(),
-        }
+    /// Keeps at most `max` keys.
+    pub(crate) fn new(max: u64) -> Self {
+        Self(Cache::builder().max_capacity(max).expire_after(WhenKept).build())
     }
 
     /// The key held there, whatever its age.
     pub(crate) fn get(&self, slot: &Slot) -> Option<Arc<HeldKey>> {
-        self.keys.get(slot)
+        self.0.get(slot)
     }
 
     /// Keeps a key as long as it says, in place of an older one.
     pub(crate) fn insert(&self, slot: Slot, key: &Arc<HeldKey>) {
         if key.may_be_kept() {
-            self.keys.insert(slot, Arc::clone(key));
+            self.0.insert(slot, Arc::clone(key));
             // Withdrawn in between, it may have been too late for those that were looked for then.
             if key.is_withdrawn() {
                 self.remove_if_withdrawn(&slot);
@@ -86,38 +71,17 @@ impl KeyCache {
 
     /// How many keys are held, about.
     pub(crate) fn len(&self) -> u64 {
-        self.keys.entry_count()
-    }
-
-    /// What the vault refused a moment ago under this standing, for every key or for this one.
-    pub(crate) fn refusal(&self, standing: &Standing, slot: Option<Slot>, now: Instant) -> Option<VaultError> {
-        let remembered = |refused: &Refused| {
-            let refusal = self.refusals.get(refused)?;
-            (now < refusal.until).then(|| refusal.error.clone())
-        };
-        remembered(&(standing.id(), None)).or_else(|| remembered(&(standing.id(), Some(slot?))))
-    }
-
-    /// Remembers a refusal for [`REFUSAL_TTL`]: of every key under a standing, or of the one in `slot`.
-    pub(crate) fn remember(&self, standing: Arc<Standing>, slot: Option<Slot>, error: VaultError) {
-        let refused = (standing.id(), slot);
-        let refusal = Refusal {
-            error,
-            until: Instant::now() + REFUSAL_TTL,
-            _standing: standing,
-        };
-        self.refusals.insert(refused, Arc::new(refusal));
+        self.0.entry_count()
     }
 
     /// Removes what has expired.
     pub(crate) fn remove_expired(&self) {
-        self.keys.run_pending_tasks();
-        self.refusals.run_pending_tasks();
+        self.0.run_pending_tasks();
     }
 
     /// Removes the keys that were withdrawn. Looks at all of them, and lets others work in between.
     pub(crate) async fn remove_withdrawn(&self) {
-        for (position, (slot, key)) in self.keys.iter().enumerate() {
+        for (position, (slot, key)) in self.0.iter().enumerate() {
             if key.is_withdrawn() {
                 self.remove_if_withdrawn(&slot);
             }
@@ -131,7 +95,7 @@ impl KeyCache {
 impl KeyCache {
     /// Removes the key that is there now, unless it is another that is in order.
     fn remove_if_withdrawn(&self, slot: &Slot) {
-        self.keys.entry_by_ref(slot).and_compute_with(|entry| match entry {
+        self.0.entry_by_ref(slot).and_compute_with(|entry| match entry {
             Some(entry) if entry.value().is_withdrawn() => Op::Remove,
             Some(_) | None => Op::Nop,
         });
@@ -157,10 +121,6 @@ impl Expiry<Slot, Arc<HeldKey>> for WhenKept {
         Some(key.kept_for())
     }
 }
-
-/// How long a refusal is remembered: long enough to spare the vault, short enough that a customer who has put things
-/// right does not notice.
-const REFUSAL_TTL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -221,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_expired_key_leaves_memory_though_nobody_asks_for_it() {
-        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let (cache, standings) = (KeyCache::new(10), Standings::new());
         let short = hold(&cache, &standings, 1, Duration::from_millis(10));
         let long = hold(&cache, &standings, 2, Duration::from_mins(1));
         leaves_memory(&cache, &short).await;
@@ -230,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_withdrawn_key_leaves_memory_though_nobody_asks_for_it() {
-        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let (cache, standings) = (KeyCache::new(10), Standings::new());
         let withdrawn = hold(&cache, &standings, 1, Duration::from_mins(1));
         standings.withdraw_all(TENANT);
         let after = hold(&cache, &standings, 2, Duration::from_mins(1));
@@ -240,14 +200,14 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_ttl_a_key_is_not_kept_for_a_moment() {
-        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let (cache, standings) = (KeyCache::new(10), Standings::new());
         let held = hold(&cache, &standings, 1, Duration::ZERO);
         assert_eq!(held.strong_count(), 0);
     }
 
     #[tokio::test]
     async fn no_more_keys_are_kept_than_the_limit() {
-        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let (cache, standings) = (KeyCache::new(10), Standings::new());
         let held: Vec<_> = (0..100)
             .map(|slot| hold(&cache, &standings, slot, Duration::from_mins(1)))
             .collect();
@@ -258,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_withdrawn_key_does_not_enter_the_cache() {
-        let (cache, standings) = (KeyCache::new(10, 10), Standings::new());
+        let (cache, standings) = (KeyCache::new(10), Standings::new());
         let standing = standings.of(TENANT, subject());
         let held = Arc::new(HeldKey::new(
             DataKey::generate().unwrap(),
@@ -272,7 +232,7 @@ mod tests {
 
     #[test]
     fn nor_does_one_that_is_withdrawn_while_it_enters() {
-        let (cache, standings) = (KeyCache::new(100_000, 10), Standings::new());
+        let (cache, standings) = (KeyCache::new(100_000), Standings::new());
         let tenants = (0..20_000).map(|number| TenantId(Uuid::from_u128(number)));
         let entering: Vec<_> = tenants
             .map(|tenant| {
@@ -310,7 +270,7 @@ mod tests {
         let ttl = Duration::from_mins(1);
         let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy(ttl)));
         let others = Some(Duration::from_secs(1));
-        let started = Instant::now().into_std();
+        let started = tokio::time::Instant::now().into_std();
         let kept = WhenKept.expire_after_update(&Slot([0; 32]), &held, started, others);
         assert!(kept > others && kept <= Some(ttl));
         assert_eq!(kept, WhenKept.expire_after_create(&Slot([0; 32]), &held, started));

@@ -11,8 +11,11 @@ use std::{
 use crate::id::TenantId;
 
 /// The calls under way.
-#[derive(Default)]
-pub(crate) struct Calls(Mutex<UnderWay>);
+pub(crate) struct Calls {
+    most: usize,
+    most_of_one_tenant: usize,
+    under_way: Mutex<UnderWay>,
+}
 
 #[derive(Default)]
 struct UnderWay {
@@ -27,12 +30,21 @@ pub(crate) struct Place<'a> {
 }
 
 impl Calls {
+    /// At most `most` calls at once, and of one tenant `most_of_one_tenant` of them.
+    pub(crate) fn new(most: usize, most_of_one_tenant: usize) -> Self {
+        Self {
+            most,
+            most_of_one_tenant,
+            under_way: Mutex::default(),
+        }
+    }
+
     /// A place for a call of the tenant's, if there is one.
     pub(crate) fn place(&self, tenant: TenantId) -> Option<Place<'_>> {
         let mut under_way = self.lock();
         let UnderWay { all, of } = &mut *under_way;
         let of_tenant = of.entry(tenant).or_default();
-        if *all >= MOST || *of_tenant >= MOST_OF_ONE_TENANT {
+        if *all >= self.most || *of_tenant >= self.most_of_one_tenant {
             if *of_tenant == 0 {
                 of.remove(&tenant);
             }
@@ -45,7 +57,7 @@ impl Calls {
 
     /// A number is never left half-changed, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, UnderWay> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,16 +74,14 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The most of one tenant: several times what a vault's limits let through while one call takes a second.
-const MOST_OF_ONE_TENANT: usize = 512;
-/// The most of all tenants: eight whose vaults hang leave room for no others, and the memory of the calls is bounded.
-const MOST: usize = 4096;
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    const MOST: usize = 100;
+    const MOST_OF_ONE_TENANT: usize = 7;
 
     fn tenant(number: u128) -> TenantId {
         TenantId(Uuid::from_u128(number))
@@ -79,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_tenant_has_so_many_places_and_gets_them_back() {
-        let calls = Calls::default();
+        let calls = Calls::new(MOST, MOST_OF_ONE_TENANT);
         let mut places: Vec<_> = (0..MOST_OF_ONE_TENANT)
             .map(|_| calls.place(tenant(1)).unwrap())
             .collect();
@@ -91,7 +101,7 @@ mod tests {
 
     #[test]
     fn all_together_have_so_many_places() {
-        let calls = Calls::default();
+        let calls = Calls::new(MOST, MOST_OF_ONE_TENANT);
         let of_many = (0..MOST).map(|call| tenant((call / MOST_OF_ONE_TENANT) as u128));
         let places: Vec<_> = of_many.map(|tenant| calls.place(tenant).unwrap()).collect();
         assert!(calls.place(tenant(1_000_000)).is_none());

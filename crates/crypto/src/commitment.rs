@@ -19,6 +19,7 @@ use crate::{
 pub(crate) const COMMITMENT_LEN: usize = 32;
 
 /// A commitment to a data key and to what the envelope says about it. Not a secret, but compared in constant time.
+#[derive(Clone)]
 pub(crate) struct Commitment([u8; COMMITMENT_LEN]);
 
 impl Commitment {

@@ -30,6 +30,11 @@ where
         Self(Arc::default())
     }
 
+    /// The flight for `key`, if there is one under way.
+    pub(crate) fn under_way(&self, key: &K) -> Option<Flight<V>> {
+        lock(&self.0).get(key).cloned().map(Flight)
+    }
+
     /// Joins the flight for `key`, or starts it.
     ///
     /// A flight stores its result before it leaves this table. So a caller who found nothing stored may find no flight

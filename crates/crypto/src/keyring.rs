@@ -4,9 +4,10 @@
 //! it:
 //! - a refusal (`Fault::Customer`) evicts at once whatever it concerns, and is remembered for a moment; what it only may
 //!   concern is asked for again before it is used (see [`Meaning`](crate::vault::Meaning));
-//! - bytes that do not unwrap (`Fault::Caller`) are remembered for a moment;
+//! - bytes that do not unwrap (`Fault::Caller`) are remembered for a while;
 //! - unavailable is not revoked (`Fault::Unavailable`): nothing is evicted, and a key under grace learns of the outage;
-//! - our own failure (`Fault::Service`) says nothing about the tenant.
+//! - our own failure (`Fault::Service`) says nothing about the tenant;
+//! - nor does it say anything of a vault that a call nobody waits for was not made, to leave room for others.
 //!
 //! It is logged here too, when it changes, as nobody may be waiting for it: the customer's refusal at `info`, what does not
 //! answer at `warn`, our own failure at `error`; the same again, and bytes that do not unwrap, at `debug`.
@@ -30,27 +31,32 @@ use crate::{
     held::HeldKey,
     id::TenantId,
     lease::{Lease, Leases, Terms},
+    refusals::{Refusals, Version},
     sealer::SealerError,
     secret::DataKey,
     standing::{Standing, StandingId, Standings, Subject},
     stats::{Counter, Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
     troubles::Troubles,
-    vault::{Call, Fault, KeyVault, Reach, Urgency, VaultCause, VaultError, WrappedDataKey},
+    vault::{Evidence, Fault, KeyVault, Reach, Urgency, VaultCause, VaultError, WrappedDataKey},
+    versions::Versions,
 };
 
+mod following;
 mod leasing;
 mod opening;
+mod probing;
 mod proving;
+mod rewrapping;
 
-use self::proving::Proof;
+use self::rewrapping::{Rewrapped, Rewrapping, Rewraps};
 
 /// Bounds on what a sealer keeps in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct SealerLimits {
     /// The most unwrapped data keys kept for opening, over all tenants.
     pub cached_data_keys: u64,
-    /// The most refusals remembered.
+    /// The most refusals remembered of each kind: customers', of versions that may be made up, of bytes that do not unwrap.
     pub cached_refusals: u64,
     /// The most tenants with an active lease; the least recently used gives way.
     pub leases: u64,
@@ -58,7 +64,7 @@ pub struct SealerLimits {
     pub rewrapped: u64,
     /// The most calls to vaults under way at once.
     pub calls: usize,
-    /// Of them, the most of one tenant.
+    /// Of them, the most of one tenant. Canaries are not counted.
     pub calls_per_tenant: usize,
     /// How long a refusal that may pass is asked about again before it is believed; meanwhile nothing that it concerns is used.
     pub confirmation: Duration,
@@ -87,12 +93,16 @@ impl Default for SealerLimits {
 pub(crate) struct Keyring {
     vault: Arc<dyn KeyVault>,
     cache: KeyCache,
+    refusals: Refusals,
     leases: Leases,
+    rewraps: Rewraps,
+    versions: Versions,
     standings: Standings,
     troubles: Troubles,
     calls: Calls,
-    unwraps: Flights<(Slot, StandingId), Result<Arc<HeldKey>, VaultError>>,
-    new_leases: Flights<(StandingId, Terms), Result<Arc<Lease>, SealerError>>,
+    unwraps: Flights<(Slot, StandingId, Urgency), Result<Arc<HeldKey>, VaultError>>,
+    new_leases: Flights<(StandingId, Terms, Urgency), Result<Arc<Lease>, SealerError>>,
+    new_rewraps: Flights<Rewrapping, Result<Arc<Rewrapped>, VaultError>>,
     /// Whether anything was withdrawn that is not yet wiped.
     has_withdrawn: AtomicBool,
     counters: Counters,
@@ -102,23 +112,20 @@ impl Keyring {
     pub(crate) fn new(vault: Arc<dyn KeyVault>, limits: SealerLimits) -> Self {
         Self {
             vault,
-            cache: KeyCache::new(limits.cached_data_keys, limits.cached_refusals),
+            cache: KeyCache::new(limits.cached_data_keys),
+            refusals: Refusals::new(limits.cached_refusals),
             leases: Leases::new(limits.leases),
+            rewraps: Rewraps::new(limits.rewrapped),
+            versions: Versions::new(limits.leases, limits.cached_data_keys),
             standings: Standings::new(),
             troubles: Troubles::new(limits.cached_refusals),
-            calls: Calls::default(),
+            calls: Calls::new(limits.calls, limits.calls_per_tenant),
             unwraps: Flights::new(),
             new_leases: Flights::new(),
+            new_rewraps: Flights::new(),
             has_withdrawn: AtomicBool::new(false),
             counters: Counters::default(),
         }
-    }
-
-    /// Wraps a data key under the tenant's current key.
-    pub(crate) async fn wrapped(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
-        let standing = self.wrapping_standing(tenant)?;
-        let proven = self.wrap_proven(tenant, &standing, data_key, Proof::Shared).await?;
-        Ok(proven.wrapped)
     }
 
     /// Forgets all that is kept of a tenant.
@@ -144,6 +151,8 @@ impl Keyring {
             self.cache.remove_withdrawn().await;
         }
         self.cache.remove_expired();
+        self.refusals.remove_expired();
+        self.rewraps.remove_expired();
         self.leases.remove_expired();
         self.standings.prune();
     }
@@ -165,7 +174,7 @@ impl Keyring {
 
     /// Fails as the vault did a moment ago, if it refused.
     fn recall(&self, standing: &Standing, slot: Option<Slot>) -> Result<(), VaultError> {
-        match self.cache.refusal(standing, slot, Instant::now()) {
+        match self.refusals.recall(standing, slot, Instant::now()) {
             Some(refusal) => {
                 self.counters.refusals_recalled.count();
                 Err(refusal)
@@ -174,15 +183,34 @@ impl Keyring {
         }
     }
 
-    /// Asks the vault to wrap.
+    /// Asks the vault to wrap, and again if it did so under a version that is known to be past.
     async fn wrap(
         &self,
         tenant: &TenantKeys,
         standing: &Arc<Standing>,
         data_key: &DataKey,
+        urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
-        let wrap = async { as_asked(tenant, self.vault.wrap(tenant, data_key, Urgency::Request).await?) };
-        self.call(standing, &self.counters.vault_wraps, wrap).await
+        let wrapped = self.wrap_as_told(tenant, standing, data_key, urgency).await?;
+        match self.versions.note_wrapped(tenant, standing, &wrapped.kek.version) {
+            None => Ok(wrapped),
+            Some(newest) => {
+                self.wrap_under_newest(tenant, standing, data_key, newest, urgency)
+                    .await
+            }
+        }
+    }
+
+    /// Asks the vault to wrap, at the version that the policy names.
+    async fn wrap_as_told(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Arc<Standing>,
+        data_key: &DataKey,
+        urgency: Urgency,
+    ) -> Result<WrappedDataKey, VaultError> {
+        let wrap = async { as_asked(tenant, self.vault.wrap(tenant, data_key, urgency).await?) };
+        self.call(standing, &self.counters.vault_wraps, urgency, wrap).await
     }
 
     /// Asks the vault to unwrap.
@@ -191,40 +219,59 @@ impl Keyring {
         tenant: &TenantKeys,
         standing: &Arc<Standing>,
         wrapped: &WrappedDataKey,
+        urgency: Urgency,
     ) -> Result<DataKey, VaultError> {
-        let unwrap = self.vault.unwrap(tenant, wrapped, Urgency::Request);
-        self.call(standing, &self.counters.vault_unwraps, unwrap).await
+        let unwrap = self.vault.unwrap(tenant, wrapped, urgency);
+        self.call(standing, &self.counters.vault_unwraps, urgency, unwrap).await
     }
 
-    /// Makes a call to the vault, if there is room for it, counts it and learns from its answer.
+    /// Makes a call to the vault, if there is room for it, counts it and learns from its answer. There is always room for a
+    /// canary.
     async fn call<T>(
         &self,
         standing: &Arc<Standing>,
         made: &Counter,
+        urgency: Urgency,
         call: impl Future<Output = Result<T, VaultError>>,
     ) -> Result<T, VaultError> {
-        let Some(_place) = self.calls.place(standing.tenant()) else {
-            let error = VaultCause::Busy.into();
-            self.tell(standing, &error);
-            return Err(error);
+        let _place = match urgency {
+            Urgency::Watch => None,
+            Urgency::Request | Urgency::Background => match self.calls.place(standing.tenant()) {
+                Some(place) => Some(place),
+                None => return Err(self.busy(standing)),
+            },
         };
         made.count();
         let answer = call.await;
-        self.learn(standing, answer.as_ref().err());
+        match &answer {
+            Err(error) if urgency == Urgency::Background && gave_way(error) => {
+                tracing::debug!(tenant = %standing.tenant(), "a call that nobody waits for leaves the vault to others");
+            }
+            answer => self.learn(standing, answer.as_ref().err()),
+        }
         answer
+    }
+
+    /// What is answered where there is no room for another call. Of calls under way, most are over within a moment.
+    fn busy(&self, standing: &Standing) -> VaultError {
+        let error = VaultError::new(VaultCause::Busy, Some(BUSY_FOR), Evidence::default());
+        self.tell(standing, &error);
+        error
     }
 
     /// Learns from a call how things are with everything under the standing that it was made with.
     fn learn(&self, standing: &Arc<Standing>, failure: Option<&VaultError>) {
         let Some(error) = failure else {
             standing.note_served(Instant::now());
+            self.versions.note_known(standing);
             if let Some(cause) = self.troubles.are_over(standing) {
                 tracing::info!(tenant = %standing.tenant(), ?cause, "the key vault serves again");
             }
             return;
         };
         let cause = error.cause();
-        if cause == VaultCause::KeyNotFound && standing.subject().call == Call::Unwrap && !standing.has_served() {
+        let version = self.version_of(standing);
+        if cause == VaultCause::KeyNotFound && version == Version::Unknown {
             self.learn_of_unknown_version(standing, error);
             return;
         }
@@ -235,7 +282,7 @@ impl Keyring {
         };
         self.counters.vault_refusals.count();
         if let Some(withdrawal) = self.standings.withdraw(standing, meaning) {
-            self.cache.remember(withdrawal.anew, None, error.clone());
+            self.refusals.remember(withdrawal.anew, version, error.clone());
             if withdrawal.is_eviction {
                 tracing::debug!(tenant = %standing.tenant(), ?cause, ?meaning, "cached keys evicted");
                 self.note_eviction();
@@ -250,7 +297,18 @@ impl Keyring {
         self.counters.vault_failures.count();
         self.tell(standing, error);
         self.standings.doubt(standing, Reach::Key, Instant::now());
-        self.cache.remember(Arc::clone(standing), None, error.clone());
+        self.refusals
+            .remember(Arc::clone(standing), Version::Unknown, error.clone());
+    }
+
+    /// Whether the key is known to have the version of a standing: the vault has unwrapped under it. An envelope may name any;
+    /// and what one of a vault's machines has just wrapped under, another may not have heard of.
+    fn version_of(&self, standing: &Standing) -> Version {
+        if standing.has_served() || self.versions.is_known(standing) {
+            Version::Known
+        } else {
+            Version::Unknown
+        }
     }
 
     /// Logs why a call failed, as loud as whose move it is, unless it was told before.
@@ -279,6 +337,11 @@ impl Keyring {
 
     fn note_eviction(&self) {
         self.counters.evictions.count();
+        self.note_superseded();
+    }
+
+    /// Notes that there is something to be wiped, though nobody took it away.
+    fn note_superseded(&self) {
         self.has_withdrawn.store(true, Ordering::Release);
     }
 }
@@ -297,7 +360,15 @@ fn as_asked(tenant: &TenantKeys, wrapped: WrappedDataKey) -> Result<WrappedDataK
     }
 }
 
+/// Whether a call was not made, to leave the vault to others.
+fn gave_way(error: &VaultError) -> bool {
+    error.cause() == VaultCause::QuotaSpent
+}
+
 /// What a request gets whose call to the vault was lost: its task panicked, or the runtime shuts down.
 fn lost() -> VaultError {
     VaultCause::ConnectionFailed.into()
 }
+
+/// After how long a request that found too many calls under way is welcome again.
+const BUSY_FOR: Duration = Duration::from_secs(1);

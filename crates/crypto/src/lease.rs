@@ -133,6 +133,24 @@ impl Lease {
         &self.held
     }
 
+    /// The same lease under another standing, with as many messages as this one has left. This one has none any more.
+    pub(crate) fn moved_to(&self, standing: Arc<Standing>) -> Self {
+        let max = self.terms.policy.lease_max_messages;
+        Self {
+            held: Arc::clone(&self.held),
+            kid: self.kid,
+            wrapped: self.wrapped.clone(),
+            kek: self.kek.clone(),
+            commitment: self.commitment.clone(),
+            terms: self.terms.clone(),
+            standing,
+            made: self.made,
+            renew_at: self.renew_at,
+            taken: AtomicU64::new(self.taken.swap(max, Ordering::Relaxed).min(max)),
+            renewal: Turns::default(),
+        }
+    }
+
     /// Takes one message, if the lease has one left.
     pub(crate) fn take(&self, now: Instant) -> Option<Taken> {
         let max = self.terms.policy.lease_max_messages;

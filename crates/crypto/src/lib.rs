@@ -47,7 +47,7 @@
 //!
 //! From the inside out: `aead` and `kdf` are the primitives, `commitment` and `binding` what is authenticated, `cbor` and
 //! `envelope` the format (`docs/envelope.md`), `message` one message given its data key. `held`, `cache` and `lease` are
-//! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `calls` what bounds the misses,
+//! data keys in memory, `refusals` what was refused a moment ago, `versions` which version of a key is which, `standing` and `flight` what makes eviction sudden and misses cheap, `calls` what bounds the misses,
 //! `troubles` what keeps the log short, `standstill` what notices that time was lost, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
 
 pub mod assurance;
@@ -74,6 +74,7 @@ mod keyring;
 mod lease;
 mod message;
 mod random;
+mod refusals;
 mod standing;
 mod standstill;
 mod stats;
@@ -81,3 +82,4 @@ mod troubles;
 mod turns;
 #[cfg(test)]
 mod vectors;
+mod versions;

@@ -162,21 +162,27 @@ impl Sealer {
         Ok(OpeningKey::new(tenant.tenant, held, kek))
     }
 
-    /// The key encryption key that an envelope's data key is wrapped under, if it is one of the tenant's. Asks nobody.
-    pub fn kek_of(tenant: &TenantKeys, envelope: &[u8]) -> Result<KekId, SealerError> {
-        registered(tenant, Envelope::parse(envelope)?.wrapping.kek)
-    }
-
-    /// Wraps an envelope's data key under the tenant's current key; the payload is neither read nor changed, and stays
-    /// bound to its tenant and context. The data key and its id stay the same.
+    /// Wraps an envelope's data key under the tenant's current key, at the version that wraps now; the payload is neither read nor
+    /// changed, and stays bound to its tenant and context. The data key and its id stay the same.
+    ///
+    /// The data key is unwrapped, if it is not in the cache, and must be the tenant's. It is wrapped once, however many envelopes
+    /// carry it: what it was wrapped to serves for the others, at most as long as the tenant lets a lease last, and no longer
+    /// than nothing is evicted or refused there and no newer version is heard of. An envelope that is under that version
+    /// already comes back as it is, and if a wrap was done under it in the last ten seconds, none is asked for. So whoever rewraps the same again, having been interrupted, changes nothing.
     pub async fn rewrap(&self, tenant: &TenantKeys, envelope: &[u8]) -> Result<Sealed, SealerError> {
-        let envelope = Envelope::parse(envelope)?;
-        let key = self.key_of(tenant, &envelope).await?;
-        let wrapped = self.keyring.wrapped(tenant, key.data_key()).await?;
+        let parsed = Envelope::parse(envelope)?;
+        let key = self.key_of(tenant, &parsed).await?;
+        let Wrapping { kid, .. } = parsed.wrapping;
+        let rewrapped = self.keyring.rewrapped(tenant, key.held(), key.kek(), &parsed.wrapping);
+        let Some(wrapped) = rewrapped.await? else {
+            return Ok(Sealed {
+                envelope: envelope.to_vec(),
+                kek: key.kek().clone(),
+            });
+        };
         let kek = wrapped.kek.to_string();
-        let kid = envelope.wrapping.kid;
         let commitment = Commitment::to(key.data_key(), tenant.tenant, kid, &kek);
-        let envelope = envelope.rewrapped(&Wrapping {
+        let envelope = parsed.rewrapped(&Wrapping {
             kid,
             kek: &kek,
             wrapped: &wrapped.bytes,
@@ -232,30 +238,33 @@ impl Sealer {
         todo!("keyring")
     }
 
-    /// Wraps a canary under the tenant's current key, and unwraps it once as proof.
+    /// Wraps a new canary under the tenant's current key, and unwraps it once as proof: past all that is remembered, and though as
+    /// many calls are under way as there may be. What it teaches is learnt as from any other call.
     pub async fn plant(&self, tenant: &TenantKeys) -> Result<Canary, SealerError> {
-        let _ = tenant;
-        todo!("probing")
+        self.keyring.plant(tenant).await
     }
 
-    /// Unwraps a canary, past every cache. What it teaches is learnt as from any other call: a refusal evicts. Fails as
-    /// [`VaultCause::AnswerInvalid`] if it unwraps to something else.
+    /// Unwraps a canary that was planted for the tenant: past every cache and all that is remembered, and though as many calls are
+    /// under way as there may be. What it teaches is learnt as from any other call: a refusal evicts; and if it unwraps, the
+    /// refusals that this disproves are forgotten at once. Fails as [`VaultCause::AnswerInvalid`](crate::vault::VaultCause) if it
+    /// unwraps to something else, or not at all though nobody refuses.
     pub async fn probe(&self, tenant: &TenantKeys, canary: &Canary) -> Result<(), VaultError> {
-        let _ = (tenant, canary);
-        todo!("probing")
+        self.keyring.probe(tenant, canary).await
     }
 
-    /// The version of the tenant's current key that would wrap now.
+    /// The version of the tenant's current key that would wrap now: the newest, or the pinned one. It is for whoever watches to
+    /// have it followed, once a canary unwraps under it. To read a key is a right that a customer need not give; who is refused it
+    /// learns nothing about sealing and opening.
     pub async fn newest(&self, tenant: &TenantKeys) -> Result<KekId, VaultError> {
-        let _ = tenant;
-        todo!("probing")
+        self.keyring.newest(tenant).await
     }
 
-    /// Has the tenant sealed for under `newest` from now on, if it follows its key's versions: a lease under another version is
-    /// used no more. What it sealed opens as before.
+    /// Has the tenant sealed for under `newest` from now on, or under a newer one, if it follows its key's versions: a lease under
+    /// another version is used no more by whoever comes after, and none that is still being made under one. No request fails for
+    /// it; another lease is made at once, in the background, and who comes before it is there waits for it. What was sealed opens
+    /// as before. To say the same again does nothing.
     pub fn follow(&self, tenant: &TenantKeys, newest: &KekId) {
-        let _ = (tenant, newest);
-        todo!("leasing")
+        self.keyring.follow(tenant, newest);
     }
 
     /// A new random key for a caller, `len` bytes long.

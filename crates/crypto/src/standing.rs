@@ -143,6 +143,23 @@ impl Standings {
         Arc::clone(standing)
     }
 
+    /// The standings of a tenant.
+    pub(crate) fn all_of(&self, tenant: TenantId) -> Vec<Arc<Standing>> {
+        let shard = self.shard(tenant);
+        let standings = shard.get(&tenant).map(|standings| standings.values().cloned());
+        standings.into_iter().flatten().collect()
+    }
+
+    /// Withdraws the standing of one subject alone, and begins another. The other.
+    pub(crate) fn renew(&self, tenant: TenantId, subject: Subject) -> Arc<Standing> {
+        if let Some(standings) = self.shard(tenant).get_mut(&tenant)
+            && let Some(standing) = standings.remove(&subject)
+        {
+            standing.withdraw();
+        }
+        self.of(tenant, subject)
+    }
+
     /// Withdraws everything of a tenant. Whether the vault had served under any of it.
     pub(crate) fn withdraw_all(&self, tenant: TenantId) -> bool {
         withdrawn(self.shard(tenant).remove(&tenant).unwrap_or_default().values())
@@ -239,7 +256,7 @@ impl Subject {
     }
 
     /// Whether a refusal of this concerns `other`. Where a key was refused at no particular version, any may be meant.
-    fn concerns(&self, other: &Self, reach: Reach) -> bool {
+    pub(crate) fn concerns(&self, other: &Self, reach: Reach) -> bool {
         match reach {
             Reach::Call => self == other,
             Reach::Version => self.key == other.key && (self.version.is_none() || self.version == other.version),
@@ -368,6 +385,18 @@ mod tests {
             "old news"
         );
         assert!(!after.is_withdrawn());
+    }
+
+    #[test]
+    fn a_subject_begins_anew_alone() {
+        let standings = Standings::new();
+        let subject = || subject(Call::Wrap, "acme", "kek", None);
+        let wrapping = standings.of(TENANT, subject());
+        let opening = standings.of(TENANT, unwrap("acme", "kek", '1'));
+        let anew = standings.renew(TENANT, subject());
+        assert!(wrapping.is_withdrawn() && !anew.is_withdrawn() && !opening.is_withdrawn());
+        assert_eq!(anew.id(), standings.of(TENANT, subject()).id());
+        assert_eq!(standings.all_of(TENANT).len(), 2);
     }
 
     #[test]

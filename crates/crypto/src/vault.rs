@@ -284,6 +284,11 @@ impl VaultCause {
         Some(Meaning { withdrawn, doubted })
     }
 
+    /// Whether this is a refusal of the way to the vault, which is the same whatever is asked there.
+    pub(crate) fn is_about_the_way(self) -> bool {
+        self.is_refusal() && matches!(self.bearing(), Bearing::Sure)
+    }
+
     /// How much a refusal concerns; `None` if this is not a refusal.
     pub(crate) fn reach(self) -> Option<Reach> {
         match self {
@@ -452,6 +457,7 @@ mod tests {
     #[test]
     fn the_guide_tells_how_far_each_refusal_reaches() {
         let (_, section) = GUIDE.split_once("## What a refusal takes").unwrap();
+        let section = section.split("\n## ").next().unwrap();
         for &cause in CAUSES {
             let named = format!("`{cause:?}`");
             let row = section

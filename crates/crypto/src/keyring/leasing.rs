@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Keyring, lost,
+    Keyring, gave_way, lost,
     proving::{Proof, Proven},
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     secret::DataKey,
     standing::Standing,
     tenant::TenantKeys,
+    vault::Urgency,
 };
 
 type NewLease = Result<Arc<Lease>, SealerError>;
@@ -45,23 +46,37 @@ impl Keyring {
         let standing = self.wrapping_standing(tenant)?;
         let tries = if is_shared(tenant) { SHARED_TRIES } else { 0 };
         for _ in 0..tries {
-            let landed = || self.leases.usable(tenant, Instant::now()).map(Ok);
-            let flight = self.board(tenant, Arc::clone(&standing), landed);
-            let lease = flight.landing().await.unwrap_or_else(|| Err(lost().into()))?;
+            let lease = self.wait_for_lease(tenant, &standing).await?;
             if lease.take(Instant::now()).is_some() {
                 return Ok(lease);
             }
         }
-        let lease = self.new_lease(tenant, standing).await?;
+        let lease = self.new_lease(tenant, standing, Urgency::Request).await?;
         lease.take(Instant::now());
         Ok(lease)
     }
 
+    /// Waits for the lease that is being made, or has one made. One that is made in the background gives way to other calls, and
+    /// then is none.
+    async fn wait_for_lease(self: &Arc<Self>, tenant: &TenantKeys, standing: &Arc<Standing>) -> NewLease {
+        if let Some(flight) = self
+            .new_leases
+            .under_way(&(standing.id(), Terms::of(tenant), Urgency::Background))
+        {
+            match landing(flight).await {
+                Err(SealerError::Vault(error)) if gave_way(&error) => {}
+                lease => return lease,
+            }
+        }
+        let landed = || self.leases.usable(tenant, Instant::now()).map(Ok);
+        landing(self.board(tenant, Arc::clone(standing), Urgency::Request, landed)).await
+    }
+
     /// Has a new lease made in the background. If that fails, the present one serves until its end, and another try is
     /// made a moment later; a refusal has evicted it by then.
-    fn renew(self: &Arc<Self>, tenant: &TenantKeys) {
+    pub(super) fn renew(self: &Arc<Self>, tenant: &TenantKeys) {
         if let Ok(standing) = self.wrapping_standing(tenant) {
-            drop(self.board(tenant, standing, || None));
+            drop(self.board(tenant, standing, Urgency::Background, || None));
         }
     }
 
@@ -69,29 +84,32 @@ impl Keyring {
         self: &Arc<Self>,
         tenant: &TenantKeys,
         standing: Arc<Standing>,
+        urgency: Urgency,
         landed: impl FnOnce() -> Option<NewLease>,
     ) -> Flight<NewLease> {
-        let key = (standing.id(), Terms::of(tenant));
-        self.new_leases.join(key, landed, || self.make_lease(tenant, standing))
+        let key = (standing.id(), Terms::of(tenant), urgency);
+        self.new_leases
+            .join(key, landed, || self.make_lease(tenant, standing, urgency))
     }
 
     fn make_lease(
         self: &Arc<Self>,
         tenant: &TenantKeys,
         standing: Arc<Standing>,
+        urgency: Urgency,
     ) -> impl Future<Output = NewLease> + use<> {
         let keyring = Arc::clone(self);
         let tenant = tenant.clone();
-        async move { keyring.new_lease(&tenant, standing).await }
+        async move { keyring.new_lease(&tenant, standing, urgency).await }
     }
 
     /// Makes a data key, has it wrapped, and lets it be used: for sealing as a lease, and for opening what it seals if the
     /// vault has unwrapped it.
-    async fn new_lease(&self, tenant: &TenantKeys, standing: Arc<Standing>) -> NewLease {
+    async fn new_lease(&self, tenant: &TenantKeys, standing: Arc<Standing>, urgency: Urgency) -> NewLease {
         let data_key = DataKey::generate()?;
         let kid = DataKeyId(random::array()?);
         let proof = if is_shared(tenant) { Proof::Own } else { Proof::Shared };
-        let Proven { wrapped, opening } = self.wrap_proven(tenant, &standing, &data_key, proof).await?;
+        let Proven { wrapped, opening } = self.wrap_proven(tenant, &standing, &data_key, proof, urgency).await?;
         let held = Arc::new(HeldKey::new(data_key, opening, &tenant.policy));
         let lease = Arc::new(Lease::new(tenant, held, kid, wrapped, Arc::clone(&standing)));
         if is_shared(tenant) && !standing.is_withdrawn() {
@@ -100,6 +118,10 @@ impl Keyring {
         }
         Ok(lease)
     }
+}
+
+async fn landing(flight: Flight<NewLease>) -> NewLease {
+    flight.landing().await.unwrap_or_else(|| Err(lost().into()))
 }
 
 /// Whether a tenant's leases are for more than one message, and so for more than one caller.

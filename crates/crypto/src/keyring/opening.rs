@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Keyring, lost};
+use super::{Keyring, gave_way, lost};
 use crate::{
     cache::Slot,
     envelope::Wrapping,
@@ -13,7 +13,7 @@ use crate::{
     id::KekId,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::{Fault, VaultCause, VaultError, WrappedDataKey},
+    vault::{Fault, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 
 type Unwrapped = Result<Arc<HeldKey>, VaultError>;
@@ -74,7 +74,7 @@ impl Keyring {
         self.counters.cache_misses.count();
         let standing = self.opening_standing(request.tenant, request.kek);
         self.recall(&standing, Some(request.slot))?;
-        match landing(self.ask(request, standing, || None)).await {
+        match self.wait_for_key(request, standing, || None).await {
             Err(error) if error.cause() == VaultCause::Busy => {
                 held.doubt();
                 Err(error)
@@ -105,7 +105,7 @@ impl Keyring {
     fn revalidate(self: &Arc<Self>, request: &Request<'_>, held: &HeldKey) {
         if held.claims_revalidation(request.now) {
             let standing = self.opening_standing(request.tenant, request.kek);
-            drop(self.ask(request, standing, || None));
+            drop(self.ask(request, standing, Urgency::Background, || None));
         }
     }
 
@@ -118,7 +118,27 @@ impl Keyring {
             let held = self.cache.get(&request.slot)?;
             (held.freshness(&request.tenant.policy, request.now) == Freshness::Fresh).then_some(Ok(held))
         };
-        landing(self.ask(request, standing, landed)).await
+        self.wait_for_key(request, standing, landed).await
+    }
+
+    /// Waits for the call that is under way, or makes one. One that was begun in the background gives way to others, and then is
+    /// none.
+    async fn wait_for_key(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        standing: Arc<Standing>,
+        landed: impl FnOnce() -> Option<Unwrapped>,
+    ) -> Unwrapped {
+        if let Some(flight) = self
+            .unwraps
+            .under_way(&(request.slot, standing.id(), Urgency::Background))
+        {
+            match landing(flight).await {
+                Err(error) if gave_way(&error) => {}
+                answer => return answer,
+            }
+        }
+        landing(self.ask(request, standing, Urgency::Request, landed)).await
     }
 
     /// The standing under which to unwrap with a version of a tenant's key.
@@ -131,11 +151,12 @@ impl Keyring {
         self: &Arc<Self>,
         request: &Request<'_>,
         standing: Arc<Standing>,
+        urgency: Urgency,
         landed: impl FnOnce() -> Option<Unwrapped>,
     ) -> Flight<Unwrapped> {
-        let key = (request.slot, standing.id());
+        let key = (request.slot, standing.id(), urgency);
         self.unwraps
-            .join(key, landed, || self.unwrap_and_hold(request, standing))
+            .join(key, landed, || self.unwrap_and_hold(request, standing, urgency))
     }
 
     /// A call of its own, independent of the request: unwraps, and keeps the key as long as the tenant lets us.
@@ -143,6 +164,7 @@ impl Keyring {
         self: &Arc<Self>,
         request: &Request<'_>,
         standing: Arc<Standing>,
+        urgency: Urgency,
     ) -> impl Future<Output = Unwrapped> + use<> {
         let keyring = Arc::clone(self);
         let tenant = request.tenant.clone();
@@ -152,7 +174,7 @@ impl Keyring {
             bytes: request.wrapping.wrapped.into(),
         };
         async move {
-            match keyring.unwrap(&tenant, &standing, &wrapped).await {
+            match keyring.unwrap(&tenant, &standing, &wrapped, urgency).await {
                 Ok(data_key) => {
                     let held = Arc::new(HeldKey::new(data_key, standing, &tenant.policy));
                     keyring.cache.insert(slot, &held);
@@ -170,7 +192,7 @@ impl Keyring {
     fn learn_of_slot(&self, standing: Arc<Standing>, slot: Slot, error: &VaultError) {
         let cause = error.cause();
         if cause.fault() == Fault::Caller {
-            self.cache.remember(standing, Some(slot), error.clone());
+            self.refusals.remember_bytes(standing, slot, error.clone());
         } else if cause.is_outage()
             && let Some(held) = self.cache.get(&slot)
         {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Keyring;
 use crate::{
     lease,
+    refusals::Version,
     secret::DataKey,
     standing::{Standing, Subject},
     tenant::TenantKeys,
@@ -42,11 +43,17 @@ impl Keyring {
         standing: &Arc<Standing>,
         data_key: &DataKey,
         proof: Proof,
+        urgency: Urgency,
     ) -> Result<Proven, VaultError> {
-        let wrapped = self.wrap(tenant, standing, data_key).await?;
+        let wrapped = self.wrap(tenant, standing, data_key, urgency).await?;
         // The order matters: an eviction before this line has withdrawn `standing`, one after it withdraws both.
         let opening = self.opening_standing(tenant, &wrapped.kek);
-        let proven = self.prove(tenant, &opening, &wrapped, data_key, proof).await;
+        let proven = match proof {
+            Proof::Shared if opening.has_served_within(proof_age(tenant), Instant::now()) => {
+                self.recall(&opening, None)
+            }
+            Proof::Own | Proof::Shared => self.prove(tenant, &opening, &wrapped, data_key, urgency).await,
+        };
         // Somebody else may have been refused in between.
         let proven = proven.and_then(|()| {
             [standing, &opening]
@@ -68,13 +75,10 @@ impl Keyring {
         opening: &Arc<Standing>,
         wrapped: &WrappedDataKey,
         data_key: &DataKey,
-        proof: Proof,
+        urgency: Urgency,
     ) -> Result<(), VaultError> {
         self.recall(opening, None)?;
-        if proof == Proof::Own || !opening.has_served_within(proof_age(tenant), Instant::now()) {
-            self.unwrap_own(tenant, opening, wrapped, data_key).await?;
-        }
-        Ok(())
+        self.unwrap_own(tenant, opening, wrapped, data_key, urgency).await
     }
 
     /// Fails as the vault did, if a refusal has withdrawn a standing. (An eviction is for those who come after it.)
@@ -87,34 +91,35 @@ impl Keyring {
     }
 
     /// Has the vault unwrap what it has just wrapped, which must be the same.
-    async fn unwrap_own(
+    pub(super) async fn unwrap_own(
         &self,
         tenant: &TenantKeys,
         opening: &Arc<Standing>,
         wrapped: &WrappedDataKey,
         data_key: &DataKey,
+        urgency: Urgency,
     ) -> Result<(), VaultError> {
         let unwrap = async {
-            match self.vault.unwrap(tenant, wrapped, Urgency::Request).await {
+            match self.vault.unwrap(tenant, wrapped, urgency).await {
                 Ok(unwrapped) if unwrapped.is(data_key) => Ok(()),
                 Err(error) if error.cause() != VaultCause::WrappedKeyInvalid => Err(error),
                 // These bytes come from no caller.
                 Ok(_) | Err(_) => Err(VaultCause::AnswerInvalid.into()),
             }
         };
-        self.call(opening, &self.counters.vault_unwraps, unwrap).await
+        self.call(opening, &self.counters.vault_unwraps, urgency, unwrap).await
     }
 
     /// Remembers for a moment that what is wrapped would not be unwrapped, so that the next to seal need not wrap to find out.
-    fn stop_sealing(&self, tenant: &TenantKeys, error: &VaultError) {
+    pub(super) fn stop_sealing(&self, tenant: &TenantKeys, error: &VaultError) {
         if error.cause().is_refusal() {
             let standing = self.standings.of(tenant.tenant, Subject::wrap(tenant));
-            self.cache.remember(standing, None, error.clone());
+            self.refusals.remember(standing, Version::Known, error.clone());
         }
     }
 }
 
 /// How old a shared proof may be.
-fn proof_age(tenant: &TenantKeys) -> Duration {
+pub(super) fn proof_age(tenant: &TenantKeys) -> Duration {
     lease::max_age(&tenant.policy)
 }

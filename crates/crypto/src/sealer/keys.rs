@@ -82,6 +82,16 @@ impl OpeningKey {
     pub(super) fn data_key(&self) -> &DataKey {
         self.held.data_key()
     }
+
+    /// The key encryption key that wraps it.
+    pub(super) fn kek(&self) -> &KekId {
+        &self.kek
+    }
+
+    /// The data key as it is held.
+    pub(super) fn held(&self) -> &Arc<HeldKey> {
+        &self.held
+    }
 }
 
 /// Reads an envelope that must hold `content`.

@@ -4,26 +4,25 @@ use std::sync::Arc;
 
 use keyferry_crypto::{
     id::TenantId,
-    sealer::{Sealed, Sealer},
+    sealer::{Sealed, Sealer, SealerError},
     tenant::TenantKeys,
     vault::VaultCause,
 };
 use tokio::time::advance;
 use uuid::Uuid;
 
-use crate::fake::{FakeVault, MINUTE, cause, made_up, open, opening, seal, start, tenant, tenant_with};
-
-/// The most calls of one tenant.
-const MOST: usize = 512;
+use crate::fake::{
+    FakeVault, MINUTE, MOST_CALLS, SECOND, cause, made_up, open, opening, seal, start, tenant, tenant_with,
+};
 
 /// Has the vault hang and as many calls of the tenant's under way as there may be; who made them has given up.
 async fn fill(vault: &FakeVault, sealer: &Arc<Sealer>, tenant: &TenantKeys, sealed: &Sealed) {
     let before = vault.calls();
     vault.hangs();
-    let opens: Vec<_> = (0..MOST)
+    let opens: Vec<_> = (0..MOST_CALLS)
         .map(|number| opening(sealer, tenant, &made_up(sealed, number.try_into().unwrap())))
         .collect();
-    vault.begun(before.wraps, before.unwraps + MOST).await;
+    vault.begun(before.wraps, before.unwraps + MOST_CALLS).await;
     for open in opens {
         open.abort();
     }
@@ -37,7 +36,10 @@ async fn beyond_the_bound_no_call_is_made_and_what_is_cached_still_opens() {
     let before = vault.calls();
     for number in 0..2000 {
         let opened = open(&sealer, &tenant(), &made_up(&sealed, 1_000_000 + number)).await;
-        assert_eq!(cause(opened), Some(VaultCause::Busy));
+        let Err(SealerError::Vault(error)) = opened else {
+            panic!("not the vault's: {opened:?}")
+        };
+        assert_eq!((error.cause(), error.retry_after()), (VaultCause::Busy, Some(SECOND)));
     }
     assert_eq!(vault.calls(), before);
     open(&sealer, &tenant(), &sealed).await.unwrap();

@@ -13,13 +13,15 @@ use keyferry_crypto::{
     sealer::{Content, Opened, Sealed, Sealer, SealerError, SealerLimits},
     secret::DataKey,
     tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
-    vault::{KeyVault, Urgency, VaultCause, VaultError, WrappedDataKey},
+    vault::{Call, KeyVault, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// The most calls of one tenant on a replica.
+pub(crate) const MOST_CALLS: usize = 512;
 
 /// The vault. It does not look at tenants: whoever may call it can unwrap, so what keeps tenants apart is not its doing.
 pub(crate) struct FakeVault {
@@ -52,6 +54,10 @@ struct State {
     latest: u8,
     wrap_fails: Option<VaultCause>,
     unwrap_fails: Option<VaultCause>,
+    newest_fails: Option<VaultCause>,
+    is_full: bool,
+    lags: bool,
+    asked: Vec<(Call, Urgency)>,
     version_fails: Option<(String, VaultCause)>,
     wraps_under: Option<KekId>,
     mixes_up: bool,
@@ -90,6 +96,7 @@ impl FakeVault {
         let cause = cause.into();
         self.fails_to_wrap(cause);
         self.fails_to_unwrap(cause);
+        self.fails_to_tell(cause);
     }
 
     pub(crate) fn fails_to_wrap(&self, cause: impl Into<Option<VaultCause>>) {
@@ -98,6 +105,23 @@ impl FakeVault {
 
     pub(crate) fn fails_to_unwrap(&self, cause: impl Into<Option<VaultCause>>) {
         self.state().unwrap_fails = cause.into();
+    }
+
+    /// Whoever asks for the newest version is answered so.
+    pub(crate) fn fails_to_tell(&self, cause: impl Into<Option<VaultCause>>) {
+        self.state().newest_fails = cause.into();
+    }
+
+    /// The vault is so near to its limits that calls that nobody waits for are not made.
+    pub(crate) fn is_full(&self, is_full: bool) {
+        self.state().is_full = is_full;
+    }
+
+    /// How urgent the calls were, those that were not made included.
+    pub(crate) fn urgencies(&self, call: Call) -> Vec<Urgency> {
+        let asked = &self.state().asked;
+        let of_this = asked.iter().filter(|(asked, _)| *asked == call);
+        of_this.map(|&(_, urgency)| urgency).collect()
     }
 
     /// Every unwrap under that version fails so.
@@ -139,6 +163,11 @@ impl FakeVault {
         self.state().latest += 1;
     }
 
+    /// The machine that wraps has not heard of the last rotation.
+    pub(crate) fn lags(&self, lags: bool) {
+        self.state().lags = lags;
+    }
+
     /// Wraps are answered as if made under this key.
     pub(crate) fn wraps_under(&self, kek: KekId) {
         self.state().wraps_under = Some(kek);
@@ -166,13 +195,10 @@ impl FakeVault {
             return Err(cause.into());
         }
         let version = match &tenant.version {
-            VersionPolicy::FollowLatest => version(state.latest),
+            VersionPolicy::FollowLatest => version(state.latest - u8::from(state.lags)),
             VersionPolicy::Pinned(version) => version.as_str().into(),
         };
-        let asked = tenant
-            .current
-            .kek_named(&format!("{}/{version}", tenant.current))
-            .unwrap();
+        let asked = kek(tenant, &version);
         let kek = state.wraps_under.clone().unwrap_or(asked);
         let mut bytes = vec![0; 256];
         bytes[..16].copy_from_slice(Uuid::new_v4().as_bytes());
@@ -201,6 +227,16 @@ impl FakeVault {
         Ok(DataKey::from_unwrapped(data_key.to_vec()).unwrap())
     }
 
+    /// Notes a call. It is not made if it should leave the vault to others.
+    fn admit(&self, call: Call, urgency: Urgency) -> Result<(), VaultError> {
+        let mut state = self.state();
+        state.asked.push((call, urgency));
+        if state.is_full && urgency == Urgency::Background {
+            return Err(VaultCause::QuotaSpent.into());
+        }
+        Ok(())
+    }
+
     async fn answer<T>(&self, count: impl FnOnce(&mut Calls), hangs: impl Fn(&Hung) -> bool, answer: T) -> T {
         self.begun.send_modify(count);
         self.hung.subscribe().wait_for(|hung| !hangs(hung)).await.unwrap();
@@ -210,12 +246,19 @@ impl FakeVault {
 
 #[async_trait]
 impl KeyVault for FakeVault {
-    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey, _: Urgency) -> Result<WrappedDataKey, VaultError> {
+    async fn wrap(
+        &self,
+        tenant: &TenantKeys,
+        data_key: &DataKey,
+        urgency: Urgency,
+    ) -> Result<WrappedDataKey, VaultError> {
+        self.admit(Call::Wrap, urgency)?;
         let answer = self.wrap_now(tenant, data_key);
         self.answer(|calls| calls.wraps += 1, |hung| hung.wraps, answer).await
     }
 
-    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey, _: Urgency) -> Result<DataKey, VaultError> {
+    async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey, urgency: Urgency) -> Result<DataKey, VaultError> {
+        self.admit(Call::Unwrap, urgency)?;
         let answer = self.unwrap_now(wrapped);
         let is_first = self.state().unwrapped.insert(wrapped.bytes.clone());
         let count = |calls: &mut Calls| calls.unwraps += 1;
@@ -224,8 +267,15 @@ impl KeyVault for FakeVault {
     }
 
     async fn newest(&self, tenant: &TenantKeys, _: Urgency) -> Result<KekId, VaultError> {
-        let _ = tenant;
-        todo!("keyring")
+        let state = self.state();
+        if let Some(cause) = state.newest_fails {
+            return Err(cause.into());
+        }
+        let version = match &tenant.version {
+            VersionPolicy::FollowLatest => version(state.latest),
+            VersionPolicy::Pinned(version) => version.as_str().into(),
+        };
+        Ok(kek(tenant, &version))
     }
 
     fn forget(&self, _: &TenantKeys) {}
@@ -237,6 +287,7 @@ pub(crate) fn replica(vault: &Arc<FakeVault>) -> Arc<Sealer> {
         cached_data_keys: 10_000,
         cached_refusals: 1000,
         leases: 1_000,
+        calls_per_tenant: MOST_CALLS,
         ..SealerLimits::default()
     };
     Arc::new(Sealer::new(Arc::clone(vault) as Arc<dyn KeyVault>, limits))
@@ -273,6 +324,12 @@ pub(crate) fn key(vault: &str, name: &str) -> KeyRef {
         vault: format!("{vault}.vault.azure.net").parse().unwrap(),
         name: name.parse().unwrap(),
     }
+}
+
+/// The tenant's current key at a version.
+pub(crate) fn kek(tenant: &TenantKeys, version: &str) -> KekId {
+    let current = &tenant.current;
+    current.kek_named(&format!("{current}/{version}")).unwrap()
 }
 
 pub(crate) fn version(number: u8) -> String {

@@ -5,8 +5,11 @@
 mod busy;
 mod caching;
 mod fake;
+mod following;
+mod giving_way;
 mod leasing;
 mod outages;
+mod probing;
 mod proving;
 mod refusals;
 mod rewrapping;

@@ -38,7 +38,7 @@ async fn a_refusal_to_wrap_is_remembered_for_a_moment() {
     }
     assert_eq!(vault.wraps(), 1);
     vault.fails(None);
-    advance(SECOND * 5).await;
+    advance(SECOND * 10).await;
     seal(&sealer, &tenant()).await.unwrap();
 }
 

@@ -80,7 +80,7 @@ async fn a_failure_is_told_once_as_loud_as_whose_move_it_is() {
         vault.fails(failure);
         for _ in 0..20 {
             // Longer than a refusal is remembered: each is a call.
-            advance(SECOND * 6).await;
+            advance(SECOND * 11).await;
             assert_eq!(cause(seal(&sealer, &tenant()).await), Some(failure));
         }
         assert_eq!(vault.wraps(), 20);

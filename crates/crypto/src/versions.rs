@@ -1,0 +1,165 @@
+//! Which versions tenants' keys have, as far as it matters here: which wraps now, which wrapped before, and which are known to be
+//! no caller's invention.
+//!
+//! Versions have no order that one could read off them. Which is the newest is told by whoever looks
+//! ([`Sealer::follow`](crate::sealer::Sealer::follow)), and what was sealed under until then is former from then on. That a wrap
+//! was done under another version makes neither of them former: which of two answers is the later one, nobody knows.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use crate::{
+    id::{KekId, KeyRef, KeyVersion, TenantId},
+    lease,
+    standing::{Standing, Subject},
+    tenant::{TenantKeys, VersionPolicy},
+    vault::Call,
+};
+
+/// The versions of tenants' keys.
+pub(crate) struct Versions {
+    seen: Cache<(TenantId, KeyRef), Arc<Mutex<Seen>>>,
+    known: Cache<(TenantId, KekId), ()>,
+}
+
+/// What is known of the versions of a key that a tenant follows.
+#[derive(Default)]
+struct Seen {
+    /// The newest that was told of.
+    newest: Option<KeyVersion>,
+    /// Those before it, newest last.
+    former: Vec<KeyVersion>,
+    /// The one that a wrap was done under last, and when.
+    wrapped: Option<(KeyVersion, Instant)>,
+}
+
+impl Versions {
+    /// Keeps those of at most `max_tenants` tenants, and at most `max_known` that are known.
+    pub(crate) fn new(max_tenants: u64, max_known: u64) -> Self {
+        Self {
+            seen: Cache::builder().max_capacity(max_tenants).build(),
+            known: Cache::builder().max_capacity(max_known).time_to_live(KNOWN_FOR).build(),
+        }
+    }
+
+    /// Notes that the key has the version of a standing.
+    pub(crate) fn note_known(&self, standing: &Standing) {
+        if let Some(known) = known(standing)
+            && !self.known.contains_key(&known)
+        {
+            self.known.insert(known, ());
+        }
+    }
+
+    /// Whether it is known that the key has the version of a standing. Where none is named, none is made up.
+    pub(crate) fn is_known(&self, standing: &Standing) -> bool {
+        let is_named_by_an_envelope = standing.subject().call == Call::Unwrap;
+        !is_named_by_an_envelope || known(standing).is_none_or(|known| self.known.contains_key(&known))
+    }
+
+    /// Notes which version is the newest of a key that the tenant follows, what it sealed under until now being former. If that
+    /// is news, does what must be done at the same time, and says so.
+    pub(crate) fn follow<T>(
+        &self,
+        tenant: &TenantKeys,
+        newest: &KeyVersion,
+        sealing: Option<&KeyVersion>,
+        then: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let seen = self.seen_of(tenant);
+        let mut seen = lock(&seen);
+        if seen.newest.as_ref() == Some(newest) {
+            return None;
+        }
+        let wrapped = seen.wrapped.take();
+        let before = seen.newest.replace(newest.clone());
+        let wrapped = wrapped.map(|(version, _)| version);
+        for former in wrapped.into_iter().chain(sealing.cloned()).chain(before) {
+            seen.former.retain(|version| *version != former);
+            seen.former.push(former);
+        }
+        seen.former.retain(|version| version != newest);
+        let too_many = seen.former.len().saturating_sub(MOST_FORMER);
+        seen.former.drain(..too_many);
+        Some(then())
+    }
+
+    /// Notes under which version a wrap was done that named none. The newest one if that was a former one; what was asked for
+    /// before a newer one was told of, and is for those who asked then, is let be.
+    pub(crate) fn note_wrapped(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Standing,
+        version: &KeyVersion,
+    ) -> Option<KeyVersion> {
+        if tenant.version != VersionPolicy::FollowLatest {
+            return None;
+        }
+        let seen = self.seen_of(tenant);
+        let mut seen = lock(&seen);
+        if standing.is_withdrawn() {
+            return None;
+        }
+        if seen.former.contains(version) {
+            return seen.newest.clone();
+        }
+        seen.wrapped = Some((version.clone(), Instant::now()));
+        None
+    }
+
+    /// The version that would wrap now, if one is known: the pinned one; else that of a wrap that is not older than the tenant
+    /// lets a lease grow; else the newest that was told of.
+    pub(crate) fn current(&self, tenant: &TenantKeys, now: Instant) -> Option<KeyVersion> {
+        if let VersionPolicy::Pinned(version) = &tenant.version {
+            return Some(version.clone());
+        }
+        let seen = self.seen.get(&(tenant.tenant, tenant.current.clone()))?;
+        let seen = lock(&seen);
+        let max_age = lease::max_age(&tenant.policy);
+        let wrapped = seen.wrapped.as_ref();
+        let lately = wrapped.filter(|(_, at)| now.saturating_duration_since(*at) < max_age);
+        lately.map(|(version, _)| version).or(seen.newest.as_ref()).cloned()
+    }
+
+    /// The version that a wrap would be done under if it were asked for now: the pinned one, or that of a wrap a few seconds ago.
+    pub(crate) fn wraps_now(&self, tenant: &TenantKeys, now: Instant) -> Option<KeyVersion> {
+        if let VersionPolicy::Pinned(version) = &tenant.version {
+            return Some(version.clone());
+        }
+        let seen = self.seen.get(&(tenant.tenant, tenant.current.clone()))?;
+        let seen = lock(&seen);
+        let (version, at) = seen.wrapped.as_ref()?;
+        (now.saturating_duration_since(*at) < JUST_NOW).then(|| version.clone())
+    }
+
+    fn seen_of(&self, tenant: &TenantKeys) -> Arc<Mutex<Seen>> {
+        self.seen
+            .get_with((tenant.tenant, tenant.current.clone()), Arc::default)
+    }
+}
+
+fn known(standing: &Standing) -> Option<(TenantId, KekId)> {
+    let Subject { key, version, .. } = standing.subject();
+    let kek = KekId {
+        key: key.clone(),
+        version: version.clone()?,
+    };
+    Some((standing.tenant(), kek))
+}
+
+/// Nothing here is ever left half-changed, so a panic elsewhere does not spoil it.
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many former versions of a key are told from newer ones: a machine of the vault's that lags behind has one of the last.
+const MOST_FORMER: usize = 8;
+/// How long one wrap tells how the next would be done. A customer that rotates its key and rewraps at once waits no longer.
+const JUST_NOW: Duration = Duration::from_secs(10);
+/// How long a version is known for having been used once.
+const KNOWN_FOR: Duration = Duration::from_hours(24);
