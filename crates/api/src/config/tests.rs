@@ -191,6 +191,31 @@ fn a_wrong_field_is_named_by_its_path() {
             "onboarding: missing field `signing_key_file`",
         ),
         (
+            "[health]\nperiod_seconds = 0.0",
+            ("", ""),
+            "health.period_seconds: must be at least 0.05",
+        ),
+        (
+            "[vaults]\ncalls_per_tenant = 0",
+            ("", ""),
+            "vaults.calls_per_tenant: must not be 0",
+        ),
+        (
+            "",
+            ("KEYFERRY_REGISTRY__POLL_SECONDS", "0"),
+            "registry.poll_seconds: must not be 0",
+        ),
+        (
+            "[events]",
+            ("", ""),
+            "events: exactly one of secret_file and entra is needed",
+        ),
+        (
+            "[events]\nsecret_file = \"s\"\nheader = \"no header\"",
+            ("", ""),
+            "events.header: not acceptable, expected a header's name",
+        ),
+        (
             "[telemetry]\ntrace_ratio = 2.0",
             ("", ""),
             "telemetry.trace_ratio: must be between",
@@ -201,6 +226,34 @@ fn a_wrong_field_is_named_by_its_path() {
             refusal.starts_with(expected),
             "{refusal:?} should start with {expected:?}"
         );
+    }
+}
+
+#[test]
+fn a_sealers_bounds_are_what_is_configured() {
+    let text = "[cache]\nrewrapped = 1\n[vaults]\ncalls = 2\ncalls_per_tenant = 3\nconfirmation_seconds = 0.25\n[health]\nhearing_seconds = 4";
+    let config = load(&format!("{MINIMAL}\n{text}"), &[]).unwrap();
+    let limits = config.sealer_limits();
+    assert_eq!((limits.rewrapped, limits.calls, limits.calls_per_tenant), (1, 2, 3));
+    assert_eq!(limits.confirmation, Duration::from_millis(250));
+    assert_eq!(limits.assurance.unwrap().hearing, Duration::from_secs(4));
+    assert_eq!(config.registry.poll, Duration::from_secs(2));
+}
+
+#[test]
+fn deliveries_secrets_are_read_one_a_line_and_short_ones_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secrets");
+    let text = format!("{MINIMAL}\n[events]\nsecret_file = {file:?}");
+    let config = load(&text, &[]).unwrap().events.unwrap();
+    let long = "planted-secret".repeat(3);
+    fs::write(&file, format!("{long}\n\n {long}x \n")).unwrap();
+    assert!(matches!(config.proof().unwrap(), EventsProof::Secret(digests) if digests.len() == 2));
+    for short in ["", "\n", "planted-secret\n", &format!("{long}\nplanted-secret\n")] {
+        fs::write(&file, short).unwrap();
+        let refusal = config.proof().err().unwrap().to_string();
+        assert!(refusal.starts_with("events.secret_file: "), "{refusal}");
+        assert!(!refusal.contains("planted-secret"), "{refusal}");
     }
 }
 

@@ -394,6 +394,8 @@ readings! { SEALER: SealerStats {
     Counter "keyferry.vault.unwraps" "Unwraps asked of vaults" |s| Some(s.vault_unwraps);
     Counter "keyferry.vault.refusals" "Calls that customers refused" |s| Some(s.vault_refusals);
     Counter "keyferry.vault.failures" "Calls that failed otherwise" |s| Some(s.vault_failures);
+    Counter "keyferry.vault.probes" "Of the unwraps, those of canaries" |s| Some(s.probes);
+    Counter "keyferry.rewraps.recalled" "Rewraps that asked for no wrap" |s| Some(s.rewraps_recalled);
     Counter "keyferry.evictions" "Times that keys were evicted" |s| Some(s.evictions);
     Gauge "keyferry.cache.data_keys" "Unwrapped data keys in the cache" |s| Some(s.cached_data_keys);
     Gauge "keyferry.leases" "Tenants with a lease" |s| Some(s.leases);

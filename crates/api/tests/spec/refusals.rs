@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use http::Method;
 use keyferry_crypto::vault::{Evidence, VaultCause, VaultError};
 use serde_json::{Value, json};
 
-use crate::{reply::Reply, world::World};
+use crate::{reply::Reply, vault::VERSION, world::World};
 
 /// A table of all causes. It does not compile while one is missing.
 macro_rules! causes {
@@ -138,4 +139,50 @@ async fn a_caller_finds_its_own_request_id_in_the_problem() {
         .await
         .problem(400, "malformed-request");
     assert_eq!(problem["request_id"], "caller-7.a_b");
+}
+
+#[tokio::test]
+async fn a_disabled_version_is_named_to_whoever_opens_what_needs_it() {
+    let world = World::new().await;
+    world.register("hooli", json!({"cache_ttl_seconds": 0})).await;
+    let (key, data) = (world.wrapped_key("hooli").await, world.ciphertext("hooli").await);
+    world.vault.fails(VaultCause::KeyDisabled);
+    for (operation, request) in [
+        ("unwrap", json!({ "wrapped_key": key })),
+        ("decrypt", json!({ "ciphertext": data })),
+    ] {
+        let refused = world.does(&format!("hooli/{operation}"), &request).await;
+        let problem = refused.problem(403, "key-disabled");
+        assert_eq!(
+            problem["key_id"],
+            format!("https://v-hooli.vault.azure.net/keys/kek/{VERSION}")
+        );
+        assert!(
+            problem["detail"].as_str().unwrap().contains("keyferry rewrap"),
+            "{problem}"
+        );
+    }
+    let sealing = world.does("hooli/encrypt", &json!({"plaintext": "QQ"})).await;
+    assert_eq!(sealing.problem(403, "key-disabled").get("key_id"), None);
+}
+
+#[tokio::test]
+async fn an_envelope_that_is_not_rewrapped_names_its_version_only_if_it_is_that_one_that_is_disabled() {
+    let world = World::new().await;
+    world.register("hooli", json!({})).await;
+    let old = json!({"wrapped_key": world.wrapped_key("hooli").await});
+    let pin = world.admin(Method::PATCH, "/hooli").header("if-match", "*");
+    let newer = "f".repeat(32);
+    Reply::to(pin.json(&json!({ "key_version": newer }))).await.with(200);
+    // So that the envelope opens, and it is the wrap that is refused.
+    world.does("hooli/unwrap", &old).await.with(200);
+    world.vault.fails(VaultCause::KeyDisabled);
+    let refused = world.does("hooli/rewrap", &old).await;
+    assert_eq!(refused.problem(403, "key-disabled").get("key_id"), None);
+    world.register("uncached", json!({"cache_ttl_seconds": 0})).await;
+    world.vault.works();
+    let envelope = json!({"wrapped_key": world.wrapped_key("uncached").await});
+    world.vault.fails(VaultCause::KeyDisabled);
+    let refused = world.does("uncached/rewrap", &envelope).await;
+    assert!(refused.problem(403, "key-disabled")["key_id"].is_string());
 }
