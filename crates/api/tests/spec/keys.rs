@@ -91,12 +91,8 @@ pub(crate) async fn finds(
     change: impl FnOnce(&mut KeyHealth),
     news: Vec<KeyNews>,
 ) -> Vec<Revision> {
-    let claimed = world.store.claim_keys(by, LEASE, LEASE, 100).await.unwrap();
-    let mut health = claimed
-        .into_iter()
-        .find(|claimed| claimed.health.tenant == of)
-        .unwrap()
-        .health;
+    world.store.claim_keys(by, LEASE, LEASE, 100).await.unwrap();
+    let mut health = world.store.key_health(of).await.unwrap().unwrap();
     change(&mut health);
     let looked = Looked {
         health,
