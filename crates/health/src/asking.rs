@@ -48,10 +48,7 @@ pub(crate) async fn ask(
     found
 }
 
-async fn in_time<T, E: From<VaultError>>(
-    limit: Duration,
-    answer: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
+async fn in_time<T, E: From<VaultError>>(limit: Duration, answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let late = |_| Err(VaultError::from(VaultCause::Timeout).into());
     tokio::time::timeout(limit, answer).await.unwrap_or_else(late)
 }

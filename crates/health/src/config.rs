@@ -88,12 +88,19 @@ impl HealthConfig {
                 return Err(ConfigError::Field(field, "at least 0.05"));
             }
             if span > longest {
-                let most = if longest == LONGEST_PERIOD { "at most 3600" } else { "at most 86400" };
+                let most = if longest == LONGEST_PERIOD {
+                    "at most 3600"
+                } else {
+                    "at most 86400"
+                };
                 return Err(ConfigError::Field(field, most));
             }
         }
         if self.idle_period() < self.period() {
-            return Err(ConfigError::Field("idle_period_seconds", "not less than period_seconds"));
+            return Err(ConfigError::Field(
+                "idle_period_seconds",
+                "not less than period_seconds",
+            ));
         }
         if !(1..=MOST_AT_ONCE).contains(&self.concurrency) {
             return Err(ConfigError::Field("concurrency", "between 1 and 1024"));
@@ -177,7 +184,9 @@ mod tests {
             ("idle_period_seconds", |config, span| config.idle_period_seconds = span),
             ("lease_seconds", |config, span| config.lease_seconds = span),
             ("hearing_seconds", |config, span| config.hearing_seconds = span),
-            ("version_period_seconds", |config, span| config.version_period_seconds = span),
+            ("version_period_seconds", |config, span| {
+                config.version_period_seconds = span
+            }),
         ];
         for (field, change) in fields {
             for span in [0.0, 0.049, -1.0, f64::NAN, f64::INFINITY, 86_401.0] {

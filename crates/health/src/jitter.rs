@@ -50,7 +50,13 @@ mod tests {
         let pause = Duration::from_secs(100);
         let of = |id| spread(pause, TenantId(Uuid::from_u128(id)), datetime!(2026-07-01 12:00 UTC));
         let (shortest, longest) = ((0..1_000).map(of).min(), (0..1_000).map(of).max());
-        assert!(shortest.is_some_and(|pause| (25..27).contains(&pause.as_secs())), "{shortest:?}");
-        assert!(longest.is_some_and(|longest| longest <= pause && longest.as_secs() >= 98), "{longest:?}");
+        assert!(
+            shortest.is_some_and(|pause| (25..27).contains(&pause.as_secs())),
+            "{shortest:?}"
+        );
+        assert!(
+            longest.is_some_and(|longest| longest <= pause && longest.as_secs() >= 98),
+            "{longest:?}"
+        );
     }
 }

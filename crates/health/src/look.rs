@@ -74,7 +74,9 @@ pub(crate) fn looks_up(tenant: &TenantKeys, health: &KeyHealth, terms: &Terms) -
     match (&tenant.version, known_newest(tenant, health)) {
         (VersionPolicy::Pinned(_), _) => false,
         (VersionPolicy::FollowLatest, None) => true,
-        (VersionPolicy::FollowLatest, Some(newest)) => terms.now + terms.period >= newest.seen_at + terms.version_period,
+        (VersionPolicy::FollowLatest, Some(newest)) => {
+            terms.now + terms.period >= newest.seen_at + terms.version_period
+        }
     }
 }
 
@@ -174,7 +176,8 @@ fn known_newest<'a>(tenant: &TenantKeys, health: &'a KeyHealth) -> Option<&'a Ne
 fn known_version(tenant: &TenantKeys, health: &KeyHealth) -> Option<KekId> {
     let seen = known_newest(tenant, health).map(|newest| &newest.kek);
     let planted = || health.canaries.iter().map(|canary| &canary.kek);
-    seen.or_else(|| planted().find(|kek| kek.key == tenant.current)).cloned()
+    seen.or_else(|| planted().find(|kek| kek.key == tenant.current))
+        .cloned()
 }
 
 fn answer_of<'a>(found: &'a Found, kek: &KekId) -> Option<&'a Result<(), VaultError>> {
@@ -185,7 +188,11 @@ fn answer_of<'a>(found: &'a Found, kek: &KekId) -> Option<&'a Result<(), VaultEr
 /// What decides how the key is: what was planted just now, the canary under the version that seals, or that not even the
 /// version is to be had.
 fn outcome(found: &Found, sealing: Option<&KekId>) -> Outcome {
-    match (&found.planted, sealing.and_then(|kek| answer_of(found, kek)), &found.newest) {
+    match (
+        &found.planted,
+        sealing.and_then(|kek| answer_of(found, kek)),
+        &found.newest,
+    ) {
         (Some(Ok(_)), _, _) | (None, Some(Ok(())), _) => Outcome::Serves,
         (Some(Err(SealerError::Vault(error))), _, _) | (None, Some(Err(error)), _) | (None, None, Some(Err(error))) => {
             Outcome::from(error)
@@ -240,9 +247,14 @@ fn refusals(health: &KeyHealth, found: &Found, sealing: Option<&KekId>, told: &R
     };
     let (mut withdrawn, mut refused) = (Vec::<Refusal>::new(), Refused::new());
     // What decides comes first: it may say all that the others would.
-    let (deciding, others): (Vec<_>, Vec<_>) = found.probed.iter().partition(|(canary, _)| sealing == Some(&canary.kek));
+    let (deciding, others): (Vec<_>, Vec<_>) = found
+        .probed
+        .iter()
+        .partition(|(canary, _)| sealing == Some(&canary.kek));
     for (canary, answer) in deciding.into_iter().chain(others) {
-        let Some(refusal) = answer.as_ref().err().and_then(|error| refusal(&canary.kek, error)) else { continue };
+        let Some(refusal) = answer.as_ref().err().and_then(|error| refusal(&canary.kek, error)) else {
+            continue;
+        };
         if !known(&canary.kek, refusal.cause) && !withdrawn.iter().any(|said| says_as_much(said, &refusal)) {
             withdrawn.push(refusal.clone());
         }
@@ -290,7 +302,11 @@ fn canaries(found: Found) -> Vec<Canary> {
 /// nobody needs the key.
 fn pause(health: &KeyHealth, is_held: bool, is_first: bool, terms: &Terms) -> Duration {
     let is_troubled = health.state.trouble().is_some() && terms.now - health.since < LONG_TROUBLE;
-    let pause = if is_held || is_troubled { terms.period } else { terms.idle_period };
+    let pause = if is_held || is_troubled {
+        terms.period
+    } else {
+        terms.idle_period
+    };
     if is_first {
         jitter::spread(pause, health.tenant, terms.now)
     } else {

@@ -63,10 +63,16 @@ impl KeyWatch {
         loop {
             self.save(&mut looks).await;
             let are_more = self.claim(&mut looks).await;
-            let pause = if are_more { Duration::ZERO } else { looks.claiming.pause(self.config.claim_pause()) };
+            let pause = if are_more {
+                Duration::ZERO
+            } else {
+                looks.claiming.pause(self.config.claim_pause())
+            };
             tokio::select! {
                 Some(ended) = looks.tasks.join_next_with_id() => {
                     looks.take(ended);
+                    // Those that end at about the same time are saved in one statement.
+                    tokio::time::sleep(self.config.claim_pause() / 10).await;
                     while let Some(ended) = looks.tasks.try_join_next_with_id() {
                         looks.take(ended);
                     }
@@ -79,12 +85,18 @@ impl KeyWatch {
     /// Begins to look at what is due, as far as there are places. Whether there may be more, and places for them.
     async fn claim(self: &Arc<Self>, looks: &mut Looks) -> bool {
         let most = self.config.concurrency.saturating_mul(SLOW_FOR_EACH_PLACE);
-        let free = looks.places.available_permits().min(most.saturating_sub(looks.tasks.len()));
+        let free = looks
+            .places
+            .available_permits()
+            .min(most.saturating_sub(looks.tasks.len()));
         if free == 0 {
             return false;
         }
         let limit = u32::try_from(free + looks.claimed_again).unwrap_or(u32::MAX);
-        let claimed = self.parts.store.claim_keys(self.me.id, self.config.lease(), HELD, limit);
+        let claimed = self
+            .parts
+            .store
+            .claim_keys(self.me.id, self.config.lease(), HELD, limit);
         let claimed = looks.claiming.note(in_time(claimed).await).unwrap_or_default();
         let are_all = claimed.len() < limit as usize;
         let (again, new): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|claimed| looks.is_under_way(claimed));

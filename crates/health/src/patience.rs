@@ -55,7 +55,8 @@ impl Asked {
                 self.failures = self.failures.saturating_add(1);
                 let text = error.to_string();
                 if self.failing.as_ref() != Some(&text) {
-                    let cause = std::error::Error::source(&error).map(tracing::field::display::<&dyn std::error::Error>);
+                    let cause =
+                        std::error::Error::source(&error).map(tracing::field::display::<&dyn std::error::Error>);
                     tracing::warn!(%error, cause, "{}; it goes on being tried", self.what);
                     self.failing = Some(text);
                 }

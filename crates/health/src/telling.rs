@@ -77,7 +77,10 @@ impl KeyWatch {
             match news.recv().await {
                 Ok(News { tenant, learnt }) => self.take(tenant, learnt),
                 Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "what was learnt of customers' keys was not told: looks will find it out");
+                    tracing::warn!(
+                        missed,
+                        "what was learnt of customers' keys was not told: looks will find it out"
+                    );
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -131,7 +134,9 @@ impl KeyWatch {
         let store = &self.parts.store;
         match errand {
             Errand::Refusal(subject) => {
-                let Some(refusal) = self.untold.refusal(subject) else { return Ok(()) };
+                let Some(refusal) = self.untold.refusal(subject) else {
+                    return Ok(());
+                };
                 let (news, pause) = (KeyNews::Withdrawn(refusal.clone()), self.config.telling_pause());
                 in_time(store.tell_key_news(self.me.id, subject.tenant, &news, pause)).await?;
                 self.untold.is_told(subject, &refusal);
