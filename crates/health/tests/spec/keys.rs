@@ -1,0 +1,135 @@
+//! One replica's sealer, as the watch sees it: it writes down what it is told.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+use keyferry_crypto::{
+    canary::Canary,
+    id::{KekId, TenantId},
+    news::{Learnt, News, Refusal},
+    sealer::SealerError,
+    tenant::TenantKeys,
+    vault::{Call, VaultCause, VaultError},
+};
+use keyferry_health::Keys;
+use keyferry_registry::key::ReplicaId;
+use tokio::{sync::broadcast, time::Instant};
+
+use crate::vault::FakeVault;
+
+pub(crate) struct FakeKeys {
+    me: ReplicaId,
+    vault: Arc<FakeVault>,
+    news: broadcast::Sender<News>,
+    told: Mutex<Told>,
+}
+
+/// What it was told, and what it holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) held: BTreeSet<TenantId>,
+    pub(crate) obeyed: Vec<(TenantId, Refusal)>,
+    pub(crate) followed: Vec<(TenantId, KekId)>,
+    pub(crate) evicted: Vec<TenantId>,
+    pub(crate) evicted_all: usize,
+    pub(crate) heard_at: Option<Instant>,
+    pub(crate) mistrusted: HashSet<TenantId>,
+}
+
+impl FakeKeys {
+    pub(crate) fn new(me: ReplicaId, vault: &Arc<FakeVault>) -> Arc<Self> {
+        Arc::new(Self {
+            me,
+            vault: Arc::clone(vault),
+            news: broadcast::channel(64).0,
+            told: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn told(&self) -> Told {
+        self.state().clone()
+    }
+
+    /// Something of the tenant's is held from now on.
+    pub(crate) fn holds(&self, tenant: TenantId) {
+        self.state().held.insert(tenant);
+    }
+
+    /// Learns something from a call that it made for a request.
+    pub(crate) fn learns(&self, tenant: TenantId, learnt: Learnt) {
+        self.news.send(News { tenant, learnt }).expect("the watch listens");
+    }
+
+    /// Learns from a call that it made for a request that the customer refuses a version, and lets go of what it held.
+    pub(crate) fn is_refused(&self, tenant: TenantId, kek: &KekId, cause: VaultCause) {
+        self.state().held.remove(&tenant);
+        let refusal = Refusal {
+            call: Call::Unwrap,
+            key: kek.key.clone(),
+            version: Some(kek.version.clone()),
+            cause,
+            evidence: VaultError::from(cause).evidence().clone(),
+        };
+        self.learns(tenant, Learnt::Refused(refusal));
+    }
+
+    fn state(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect("unpoisoned")
+    }
+}
+
+#[async_trait]
+impl Keys for FakeKeys {
+    fn evict(&self, tenant: TenantId) {
+        let mut state = self.state();
+        state.held.remove(&tenant);
+        state.evicted.push(tenant);
+    }
+
+    fn evict_all(&self) {
+        let mut state = self.state();
+        state.held.clear();
+        state.evicted_all += 1;
+    }
+
+    fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
+        let mut state = self.state();
+        state.held.remove(&tenant.tenant);
+        state.obeyed.push((tenant.tenant, refusal.clone()));
+    }
+
+    fn follow(&self, tenant: &TenantKeys, newest: &KekId) {
+        self.state().followed.push((tenant.tenant, newest.clone()));
+    }
+
+    fn heard(&self, at: Instant) {
+        self.state().heard_at = Some(at);
+    }
+
+    fn mistrust(&self, tenants: HashSet<TenantId>) {
+        self.state().mistrusted = tenants;
+    }
+
+    fn holding(&self) -> Vec<TenantId> {
+        self.state().held.iter().copied().collect()
+    }
+
+    fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    async fn plant(&self, tenant: &TenantKeys) -> Result<Canary, SealerError> {
+        Ok(self.vault.plant(self.me, tenant).await?)
+    }
+
+    async fn probe(&self, tenant: &TenantKeys, canary: &Canary) -> Result<(), VaultError> {
+        self.vault.probe(self.me, tenant, canary).await
+    }
+
+    async fn newest(&self, tenant: &TenantKeys) -> Result<KekId, VaultError> {
+        self.vault.newest(self.me, tenant).await
+    }
+}

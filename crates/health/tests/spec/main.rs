@@ -1,0 +1,14 @@
+//! What the watch over keys promises, by several replicas on one registry and one vault. All of it is in memory, time is turned
+//! and the feed is read when a test says so: each run is like the other.
+
+mod clock;
+mod keys;
+mod store;
+mod vault;
+mod view;
+mod world;
+
+mod following;
+mod looking;
+mod outages;
+mod withdrawing;

@@ -1,0 +1,197 @@
+//! The registry, or the way to it, is away: nothing ends, nothing that holds is lost, and nothing is believed to be watched that
+//! is not known to be.
+
+use std::time::Duration;
+
+use keyferry_crypto::{news::Learnt, vault::VaultCause};
+use keyferry_registry::{Revision, key::KeyNews};
+
+use crate::{
+    store::Cut,
+    vault::kek,
+    world::{PERIOD, SECOND, World},
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn withdrawals(world: &World) -> usize {
+    let (events, _) = world.store.feed(Revision(0));
+    events
+        .iter()
+        .filter(|event| matches!(event.what, KeyNews::Withdrawn(_)))
+        .count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_was_met_while_the_registry_was_away_is_told_once_it_is_back() {
+    for cut in [Cut::Failing, Cut::Silent] {
+        let world = World::new();
+        let acme = world.tenant();
+        let (one, two) = (world.replica(), world.replica());
+        two.keys.holds(acme.keys.tenant);
+        world.passes(PERIOD).await;
+        world.store.is_cut_off(one.id, cut);
+        one.keys
+            .is_refused(acme.keys.tenant, &kek(&acme.keys, 1), VaultCause::KeyDisabled);
+        world.passes(SECOND * 20).await;
+        let before = withdrawals(&world);
+        world.store.comes_back();
+        world.passes(SECOND * 15).await;
+        assert_eq!((before, withdrawals(&world)), (0, 1));
+        assert_eq!(two.keys.told().obeyed.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_refusals_that_wait_the_newest_is_told_and_none_that_is_over() {
+    let world = World::new();
+    let (acme, globex) = (world.tenant(), world.tenant());
+    let one = world.replica();
+    world.passes(PERIOD).await;
+    world.store.goes_away();
+    for cause in [VaultCause::RoleMissing, VaultCause::KeyDisabled] {
+        one.keys.is_refused(acme.keys.tenant, &kek(&acme.keys, 1), cause);
+        one.keys.is_refused(globex.keys.tenant, &kek(&globex.keys, 1), cause);
+    }
+    world.passes(SECOND * 5).await;
+    one.keys.learns(globex.keys.tenant, Learnt::Serves);
+    world.passes(SECOND * 5).await;
+    world.store.comes_back();
+    world.passes(SECOND * 5).await;
+    let causes: Vec<_> = world.store.news(acme.keys.tenant).iter().filter_map(cause).collect();
+    assert_eq!(causes, [VaultCause::KeyDisabled]);
+    let over: Vec<_> = world.store.news(globex.keys.tenant).iter().filter_map(cause).collect();
+    assert_eq!(over, []);
+}
+
+fn cause(news: &KeyNews) -> Option<VaultCause> {
+    if let KeyNews::Withdrawn(refusal) = news {
+        Some(refusal.cause)
+    } else {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn looks_go_on_after_an_outage_of_the_registry() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
+    world.store.goes_away();
+    world.passes(MINUTE * 10).await;
+    let since = world.store.looks().len();
+    world.store.comes_back();
+    world.passes(SECOND * 5).await;
+    assert!(!world.looks_at(&acme, since).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_counts_as_heard_while_the_registry_is_away() {
+    let world = World::new();
+    let one = world.replica();
+    world.passes(SECOND * 5).await;
+    let before = one.keys.told().heard_at;
+    world.store.goes_away();
+    world.passes(MINUTE).await;
+    assert_eq!(one.keys.told().heard_at, before);
+    assert!(one.watch.stats().since_heard.is_some_and(|since| since >= MINUTE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawal_is_acknowledged_late_rather_than_never() {
+    let world = World::new();
+    let acme = world.tenant();
+    let (one, two) = (world.replica(), world.replica());
+    world.passes(SECOND).await;
+    one.keys
+        .is_refused(acme.keys.tenant, &kek(&acme.keys, 1), VaultCause::KeyDisabled);
+    tokio::time::sleep(SECOND).await;
+    // It is read, and then the registry goes away before it can be said so.
+    two.view.reads();
+    world.store.goes_away();
+    world.passes(SECOND * 20).await;
+    assert_eq!(two.keys.told().obeyed.len(), 1);
+    let (events, _) = world.store.feed(Revision(0));
+    let withdrawn = events
+        .iter()
+        .find(|event| matches!(event.what, KeyNews::Withdrawn(_)))
+        .unwrap();
+    assert!(!world.store.acknowledged(withdrawn.revision).contains(&two.id));
+    world.store.comes_back();
+    world.passes(SECOND * 5).await;
+    assert!(world.store.acknowledged(withdrawn.revision).contains(&two.id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_key_nobody_looks_at_is_mistrusted() {
+    let world = World::new();
+    let acme = world.tenant();
+    let (one, two) = (world.replica(), world.replica());
+    for replica in [&one, &two] {
+        replica.keys.holds(acme.keys.tenant);
+    }
+    world.passes(PERIOD * 2).await;
+    assert!(one.keys.told().mistrusted.is_empty());
+    // The owner is alive for the registry, and looks at nothing; so that nobody else may.
+    let owner = if world.store.health(acme.keys.tenant).owner == Some(one.id) {
+        &one
+    } else {
+        &two
+    };
+    let other = if owner.id == one.id { &two } else { &one };
+    world.store.is_cut_off(other.id, Cut::Failing);
+    owner.dies();
+    world.passes(MINUTE).await;
+    world.store.comes_back();
+    world.passes(Duration::from_millis(1)).await;
+    assert!(
+        !other.keys.told().mistrusted.contains(&acme.keys.tenant),
+        "it is deaf, which the sealer knows"
+    );
+    world.passes(SECOND * 10).await;
+    assert!(other.keys.told().mistrusted.is_empty(), "it looks again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_of_whom_it_cannot_be_said_that_it_is_held_is_mistrusted() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    world.passes(SECOND).await;
+    world.store.is_cut_off(one.id, Cut::Failing);
+    one.keys.holds(acme.keys.tenant);
+    world.passes(SECOND * 5).await;
+    assert!(one.keys.told().mistrusted.contains(&acme.keys.tenant));
+    world.store.comes_back();
+    world.passes(SECOND * 5).await;
+    assert!(one.keys.told().mistrusted.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_key_the_watch_gets_no_answer_about_is_mistrusted() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
+    world.vault.fails(acme.keys.tenant, VaultCause::VaultFailed);
+    world.passes(PERIOD + SECOND * 4).await;
+    assert!(one.keys.told().mistrusted.contains(&acme.keys.tenant));
+    world.vault.fails(acme.keys.tenant, None);
+    world.passes(PERIOD + SECOND * 4).await;
+    assert!(one.keys.told().mistrusted.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_ends_though_the_registry_gives_no_answer() {
+    let world = World::new();
+    world.tenant();
+    let one = world.replica();
+    world.passes(SECOND).await;
+    world.store.is_cut_off(one.id, Cut::Silent);
+    let before = tokio::time::Instant::now();
+    one.ends().await;
+    assert!(before.elapsed() <= SECOND * 2);
+}
