@@ -257,7 +257,7 @@ fn log(tenant: &Tenant, news: &KeyNews) {
 }
 
 /// After which a look gives its place to another.
-const SLOW: Duration = Duration::from_secs(1);
+const SLOW: Duration = Duration::from_millis(250);
 /// The most looks under way for each place.
 const SLOW_FOR_EACH_PLACE: usize = 16;
 const SAVED_AT_ONCE: usize = 256;

@@ -1,7 +1,7 @@
 //! One replica's sealer, as the watch sees it: it writes down what it is told.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct FakeKeys {
     vault: Arc<FakeVault>,
     news: broadcast::Sender<News>,
     told: Mutex<Told>,
+    /// What it has made known: the refusals that hold, by tenant and version.
+    refused: Mutex<HashMap<(TenantId, KekId), VaultCause>>,
 }
 
 /// What it was told, and what it holds.
@@ -46,6 +48,7 @@ impl FakeKeys {
             vault: Arc::clone(vault),
             news: broadcast::channel(64).0,
             told: Mutex::default(),
+            refused: Mutex::default(),
         })
     }
 
@@ -63,17 +66,30 @@ impl FakeKeys {
         self.news.send(News { tenant, learnt }).expect("the watch listens");
     }
 
-    /// Learns from a call that it made for a request that the customer refuses a version, and lets go of what it held.
+    /// Learns from a call that the customer refuses a version, and lets go of what it held. It is news if it held anything, or
+    /// if it was not known.
     pub(crate) fn is_refused(&self, tenant: TenantId, kek: &KekId, cause: VaultCause) {
-        self.state().held.remove(&tenant);
-        let refusal = Refusal {
-            call: Call::Unwrap,
-            key: kek.key.clone(),
-            version: Some(kek.version.clone()),
-            cause,
-            evidence: VaultError::from(cause).evidence().clone(),
-        };
-        self.learns(tenant, Learnt::Refused(refusal));
+        let held = self.state().held.remove(&tenant);
+        let mut refused = self.refused.lock().expect("unpoisoned");
+        let known = refused.insert((tenant, kek.clone()), cause);
+        if held || known != Some(cause) {
+            let refusal = Refusal {
+                call: Call::Unwrap,
+                key: kek.key.clone(),
+                version: Some(kek.version.clone()),
+                cause,
+                evidence: VaultError::from(cause).evidence().clone(),
+            };
+            self.learns(tenant, Learnt::Refused(refusal));
+        }
+    }
+
+    /// Learns from a call that a version serves.
+    fn is_served(&self, tenant: TenantId, kek: &KekId) {
+        let mut refused = self.refused.lock().expect("unpoisoned");
+        if refused.remove(&(tenant, kek.clone())).is_some() {
+            self.learns(tenant, Learnt::Serves);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, Told> {
@@ -126,7 +142,14 @@ impl Keys for FakeKeys {
     }
 
     async fn probe(&self, tenant: &TenantKeys, canary: &Canary) -> Result<(), VaultError> {
-        self.vault.probe(self.me, tenant, canary).await
+        let answer = self.vault.probe(self.me, tenant, canary).await;
+        // It is learnt as from any other call.
+        match &answer {
+            Ok(()) => self.is_served(tenant.tenant, &canary.kek),
+            Err(error) if error.cause().is_refusal() => self.is_refused(tenant.tenant, &canary.kek, error.cause()),
+            Err(_) => {}
+        }
+        answer
     }
 
     async fn newest(&self, tenant: &TenantKeys) -> Result<KekId, VaultError> {

@@ -59,7 +59,7 @@ async fn a_refusal_that_a_request_meets_is_obeyed_by_all_before_any_look() {
     one.keys
         .is_refused(acme.keys.tenant, &kek(&acme.keys, 1), VaultCause::KeyDisabled);
     world.passes(SECOND * 3).await;
-    let (obeyed, _) = (two.keys.told().obeyed, ());
+    let obeyed = two.keys.told().obeyed;
     assert_eq!(obeyed.len(), 1);
     assert_eq!(obeyed[0].1.cause, VaultCause::KeyDisabled);
     assert!(one.keys.told().obeyed.is_empty(), "it is not told back");
@@ -93,6 +93,8 @@ async fn what_was_got_while_a_key_was_back_unnoticed_is_withdrawn_by_the_next_lo
     let world = World::new();
     let acme = world.tenant();
     let (one, two) = (world.replica(), world.replica());
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
     world.vault.fails(acme.keys.tenant, VaultCause::KeyDisabled);
     world.passes(PERIOD * 2).await;
     let told = withdrawals(&world).len();
