@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
 use crate::{
@@ -42,8 +42,15 @@ impl Versions {
     /// Keeps those of at most `max_tenants` tenants, and at most `max_known` that are known.
     pub(crate) fn new(max_tenants: u64, max_known: u64) -> Self {
         Self {
-            seen: Cache::builder().max_capacity(max_tenants).build(),
-            known: Cache::builder().max_capacity(max_known).time_to_live(KNOWN_FOR).build(),
+            seen: Cache::builder()
+                .max_capacity(max_tenants)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            known: Cache::builder()
+                .max_capacity(max_known)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(KNOWN_FOR)
+                .build(),
         }
     }
 
@@ -163,3 +170,160 @@ const MOST_FORMER: usize = 8;
 const JUST_NOW: Duration = Duration::from_secs(10);
 /// How long a version is known for having been used once.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        id::DirectoryId,
+        standing::Standings,
+        tenant::{Route, SealingPolicy},
+    };
+
+    fn tenant(policy: VersionPolicy) -> TenantKeys {
+        TenantKeys {
+            tenant: TenantId(Uuid::nil()),
+            directory: DirectoryId(Uuid::nil()),
+            current: KeyRef {
+                vault: "acme.vault.azure.net".parse().unwrap(),
+                name: "kek".parse().unwrap(),
+            },
+            version: policy,
+            former: vec![],
+            policy: SealingPolicy::default(),
+            route: Route::Public,
+        }
+    }
+
+    fn version(number: u8) -> KeyVersion {
+        format!("{number:032x}").parse().unwrap()
+    }
+
+    struct World {
+        versions: Versions,
+        standings: Standings,
+        tenant: TenantKeys,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                versions: Versions::new(10, 10),
+                standings: Standings::new(),
+                tenant: tenant(VersionPolicy::FollowLatest),
+            }
+        }
+
+        fn wrapping(&self) -> Arc<Standing> {
+            self.standings.of(self.tenant.tenant, Subject::wrap(&self.tenant))
+        }
+
+        /// Whether that is news.
+        fn follow(&self, newest: u8, sealing: Option<u8>) -> bool {
+            let sealing = sealing.map(version);
+            let news = self
+                .versions
+                .follow(&self.tenant, &version(newest), sealing.as_ref(), || {});
+            news.is_some()
+        }
+
+        /// Under which version to wrap again.
+        fn wrapped(&self, number: u8) -> Option<KeyVersion> {
+            self.versions
+                .note_wrapped(&self.tenant, &self.wrapping(), &version(number))
+        }
+
+        fn current(&self) -> Option<KeyVersion> {
+            self.versions.current(&self.tenant, Instant::now())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_is_news_once() {
+        let world = World::new();
+        let news = [1, 1, 2, 2, 1].map(|number| world.follow(number, None));
+        assert_eq!(news, [true, false, true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn what_was_sealed_under_before_is_former_and_what_nobody_told_of_is_newer() {
+        let world = World::new();
+        world.follow(2, Some(1));
+        let again = [1, 2, 3].map(|number| world.wrapped(number));
+        assert_eq!(again, [Some(version(2)), None, None]);
+        world.follow(4, None);
+        let again = [1, 2, 3].map(|number| world.wrapped(number));
+        assert_eq!(again, [4; 3].map(|number| Some(version(number))));
+    }
+
+    #[tokio::test]
+    async fn a_former_version_that_is_the_newest_again_is_not_former() {
+        let world = World::new();
+        for newest in [1, 2, 1] {
+            world.follow(newest, None);
+        }
+        let again = [1, 2].map(|number| world.wrapped(number));
+        assert_eq!(again, [None, Some(version(1))]);
+    }
+
+    #[tokio::test]
+    async fn of_two_wraps_neither_makes_the_other_former() {
+        let world = World::new();
+        let again = [1, 2, 1, 2].map(|number| world.wrapped(number));
+        assert_eq!(again, [None, None, None, None]);
+    }
+
+    #[tokio::test]
+    async fn a_wrap_that_was_asked_for_before_says_nothing_after() {
+        let world = World::new();
+        let before = world.wrapping();
+        let anew = || world.standings.renew(world.tenant.tenant, Subject::wrap(&world.tenant));
+        world.versions.follow(&world.tenant, &version(2), None, anew);
+        let again = world.versions.note_wrapped(&world.tenant, &before, &version(1));
+        assert_eq!((again, world.current()), (None, Some(version(2))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrap_tells_what_is_current_for_a_leases_age_and_how_the_next_is_done_for_a_moment() {
+        let world = World::new();
+        let wraps_now = || world.versions.wraps_now(&world.tenant, Instant::now());
+        assert_eq!((world.current(), wraps_now()), (None, None));
+        world.follow(1, None);
+        assert_eq!((world.current(), wraps_now()), (Some(version(1)), None));
+        world.wrapped(2);
+        assert_eq!((world.current(), wraps_now()), (Some(version(2)), Some(version(2))));
+        tokio::time::advance(JUST_NOW).await;
+        assert_eq!((world.current(), wraps_now()), (Some(version(2)), None));
+        tokio::time::advance(Duration::from_mins(5)).await;
+        assert_eq!(world.current(), Some(version(1)));
+    }
+
+    #[tokio::test]
+    async fn a_pinned_version_is_current_whatever_others_are() {
+        let world = World::new();
+        let pinned = tenant(VersionPolicy::Pinned(version(7)));
+        world.follow(2, Some(7));
+        let now = Instant::now();
+        assert_eq!(world.versions.current(&pinned, now), Some(version(7)));
+        assert_eq!(world.versions.wraps_now(&pinned, now), Some(version(7)));
+        let again = world.versions.note_wrapped(&pinned, &world.wrapping(), &version(7));
+        assert_eq!(again, None);
+    }
+
+    #[tokio::test]
+    async fn a_version_is_known_once_it_was_used() {
+        let world = World::new();
+        let of_version = |number| {
+            let kek = KekId {
+                key: world.tenant.current.clone(),
+                version: version(number),
+            };
+            world.standings.of(world.tenant.tenant, Subject::unwrap(&kek))
+        };
+        world.versions.note_known(&of_version(1));
+        let known = [of_version(1), of_version(2), world.wrapping()].map(|standing| world.versions.is_known(&standing));
+        assert_eq!(known, [true, false, true]);
+    }
+}

@@ -1,9 +1,14 @@
 //! A customer's no takes effect at once, reaches as far as it is meant, and is not asked for again and again.
 
-use keyferry_crypto::{sealer::SealerError, vault::VaultCause};
+use std::sync::Arc;
+
+use keyferry_crypto::{
+    sealer::{Sealer, SealerError, SealerLimits},
+    vault::{KeyVault, VaultCause},
+};
 use tokio::time::advance;
 
-use crate::fake::{MINUTE, SECOND, cause, key, made_up, open, replica, seal, start, tenant, tenant_with};
+use crate::fake::{FakeVault, MINUTE, SECOND, cause, key, made_up, open, replica, seal, start, tenant, tenant_with};
 
 const WHOLE_VAULT: [VaultCause; 3] = [
     VaultCause::RoleMissing,
@@ -40,6 +45,61 @@ async fn a_refusal_to_wrap_is_remembered_for_a_moment() {
     vault.fails(None);
     advance(SECOND * 10).await;
     seal(&sealer, &tenant()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_cause_is_remembered_as_long_as_it_is_worth() {
+    for (refusal, seconds) in [
+        (VaultCause::KeyDisabled, 5),
+        (VaultCause::RoleMissing, 5),
+        (VaultCause::FirewallDenied, 10),
+        (VaultCause::ConsentMissing, 10),
+        (VaultCause::WrappedKeyInvalid, 60),
+    ] {
+        let (vault, sealer) = start();
+        let sealed = seal(&replica(&vault), &tenant()).await.unwrap();
+        vault.fails(refusal);
+        assert_eq!(cause(open(&sealer, &tenant(), &sealed).await), Some(refusal));
+        vault.fails(None);
+        advance(SECOND * (seconds - 1)).await;
+        assert_eq!(cause(open(&sealer, &tenant(), &sealed).await), Some(refusal));
+        advance(SECOND).await;
+        open(&sealer, &tenant(), &sealed).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_makes_up_versions_or_bytes_has_no_customers_refusal_forgotten() {
+    let vault = FakeVault::new();
+    let limits = SealerLimits {
+        cached_refusals: 10,
+        ..SealerLimits::default()
+    };
+    let sealer = Sealer::new(Arc::clone(&vault) as Arc<dyn KeyVault>, limits);
+    let old = seal(&sealer, &tenant()).await.unwrap();
+    vault.rotates();
+    advance(MINUTE * 5).await;
+    let new = seal(&sealer, &tenant()).await.unwrap();
+    vault.fails_at_version(&old.kek, VaultCause::KeyDisabled);
+    assert_eq!(
+        cause(open(&sealer, &tenant(), &old).await),
+        Some(VaultCause::KeyDisabled)
+    );
+    for number in 0..200_u32 {
+        let unknown = open(&sealer, &tenant(), &made_up(&new, number)).await;
+        assert_eq!(cause(unknown), Some(VaultCause::KeyNotFound));
+        let mut bad = new.clone();
+        let wrapped = bad.envelope.len() - 200;
+        bad.envelope[wrapped..wrapped + 4].copy_from_slice(&(number + 1).to_be_bytes());
+        let bad = open(&sealer, &tenant(), &bad).await;
+        assert_eq!(cause(bad), Some(VaultCause::WrappedKeyInvalid));
+    }
+    let before = vault.calls();
+    assert_eq!(
+        cause(open(&sealer, &tenant(), &old).await),
+        Some(VaultCause::KeyDisabled)
+    );
+    assert_eq!(vault.calls(), before);
 }
 
 #[tokio::test(start_paused = true)]
