@@ -93,14 +93,9 @@ impl HeldKey {
         self.standing.is_withdrawn()
     }
 
-    /// Whether the caller is the one to ask the vault before the key is used again: see [`Standing::claims_doubt`].
-    pub(crate) fn claims_doubt(&self) -> bool {
-        self.standing.claims_doubt()
-    }
-
-    /// Leaves it to the next to ask the vault: the caller could not.
-    pub(crate) fn doubt(&self) {
-        self.standing.doubt();
+    /// The standing under which the vault was, or would be, asked to unwrap it.
+    pub(crate) fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// What may be done with the key under the tenant's present policy, which may be stricter than when it came.
@@ -140,9 +135,9 @@ impl HeldKey {
         self.timing.revalidation.claim(self.timing.age(now), REVALIDATION_PAUSE)
     }
 
-    /// Notes that the vault was asked for this key and is unavailable.
-    pub(crate) fn note_outage(&self, now: Instant) {
-        let until = millis(self.timing.age(now) + OUTAGE_MEMORY);
+    /// Notes that the vault was asked for this key and is unavailable, which counts for so long.
+    pub(crate) fn note_outage(&self, now: Instant, memory: Duration) {
+        let until = millis(self.timing.age(now) + memory);
         self.timing.outage_until.store(until, Ordering::Relaxed);
     }
 
@@ -165,10 +160,10 @@ fn jittered(ttl: Duration) -> Duration {
 }
 
 /// How long a key is not revalidated again after someone began to.
-const REVALIDATION_PAUSE: Duration = Duration::from_secs(5);
-/// How long after a failed call a key in grace is used without waiting for another. Longer than a call may take to fail
+pub(crate) const REVALIDATION_PAUSE: Duration = Duration::from_secs(5);
+/// The longest after a failed call that a key in grace is used without waiting for another. Longer than a call may take to fail
 /// plus [`REVALIDATION_PAUSE`], so that in an outage a key in hot use waits once, not again and again.
-const OUTAGE_MEMORY: Duration = Duration::from_secs(30);
+pub(crate) const OUTAGE_MEMORY: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

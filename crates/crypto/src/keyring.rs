@@ -3,14 +3,16 @@
 //! Every call to the vault is made here, and what its answer teaches is learnt here, once per call however many wait for
 //! it:
 //! - a refusal (`Fault::Customer`) evicts at once whatever it concerns, and is remembered for a moment; what it only may
-//!   concern is asked for again before it is used (see [`Meaning`](crate::vault::Meaning));
-//! - bytes that do not unwrap (`Fault::Caller`) are remembered for a while;
+//!   concern is asked for again before it is used (see [`Meaning`](crate::vault::Meaning)). One that may pass is confirmed
+//!   before (see `confirming`);
+//! - bytes that do not unwrap (`Fault::Caller`) are remembered for a moment;
 //! - unavailable is not revoked (`Fault::Unavailable`): nothing is evicted, and a key under grace learns of the outage;
 //! - our own failure (`Fault::Service`) says nothing about the tenant;
 //! - nor does it say anything of a vault that a call nobody waits for was not made, to leave room for others.
 //!
 //! It is logged here too, when it changes, as nobody may be waiting for it: the customer's refusal at `info`, what does not
-//! answer at `warn`, our own failure at `error`; the same again, and bytes that do not unwrap, at `debug`.
+//! answer at `warn`, our own failure at `error`; the same again, and bytes that do not unwrap, at `debug`. And it is news for
+//! the other replicas: what one refusal taught here is obeyed there, and the reverse.
 
 use std::{
     sync::{
@@ -20,29 +22,31 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use moka::sync::Cache;
+use tokio::{sync::broadcast, time::Instant};
 
 use crate::{
-    assurance::Assurance,
+    assurance::{Assurance, Watch},
     cache::{KeyCache, Slot},
     calls::Calls,
     envelope::is_modulus_len,
     flight::Flights,
     held::HeldKey,
-    id::TenantId,
+    id::{KekId, KeyRef, KeyVersion, TenantId},
     lease::{Lease, Leases, Terms},
-    refusals::{Refusals, Version},
+    news::{Learnt, News, Refusal},
+    question::Questions,
     sealer::SealerError,
     secret::DataKey,
     standing::{Standing, StandingId, Standings, Subject},
     stats::{Counter, Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
     troubles::Troubles,
-    vault::{Evidence, Fault, KeyVault, Reach, Urgency, VaultCause, VaultError, WrappedDataKey},
-    versions::Versions,
+    vault::{Call, Fault, KeyVault, Meaning, Reach, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 
-mod following;
+mod assuring;
+mod confirming;
 mod leasing;
 mod opening;
 mod probing;
@@ -100,32 +104,50 @@ pub(crate) struct Keyring {
     standings: Standings,
     troubles: Troubles,
     calls: Calls,
-    unwraps: Flights<(Slot, StandingId, Urgency), Result<Arc<HeldKey>, VaultError>>,
-    new_leases: Flights<(StandingId, Terms, Urgency), Result<Arc<Lease>, SealerError>>,
-    new_rewraps: Flights<Rewrapping, Result<Arc<Rewrapped>, VaultError>>,
+    questions: Questions,
+    confirmation: Duration,
+    watch: Watch,
+    assurances: Flights<(StandingId, Urgency), Result<(), VaultError>>,
+    unwraps: Flights<(Slot, StandingId), Result<Arc<HeldKey>, VaultError>>,
+    new_leases: Flights<(StandingId, Terms), Result<Arc<Lease>, SealerError>>,
     /// Whether anything was withdrawn that is not yet wiped.
     has_withdrawn: AtomicBool,
+    news: broadcast::Sender<News>,
+    /// Under which version a tenant's key last wrapped that was left to choose.
+    wrapped_under: Cache<(TenantId, KeyRef), KeyVersion>,
     counters: Counters,
 }
 
 impl Keyring {
     pub(crate) fn new(vault: Arc<dyn KeyVault>, limits: SealerLimits) -> Self {
+        let standings = Standings::new();
         Self {
             vault,
             cache: KeyCache::new(limits.cached_data_keys),
             refusals: Refusals::new(limits.cached_refusals),
             leases: Leases::new(limits.leases),
-            rewraps: Rewraps::new(limits.rewrapped),
-            versions: Versions::new(limits.leases, limits.cached_data_keys),
-            standings: Standings::new(),
+            questions: Questions::default(),
+            confirmation: limits.confirmation,
+            watch: Watch::new(limits.assurance, standings.epoch()),
+            assurances: Flights::new(),
+            standings,
             troubles: Troubles::new(limits.cached_refusals),
             calls: Calls::new(limits.calls, limits.calls_per_tenant),
             unwraps: Flights::new(),
             new_leases: Flights::new(),
             new_rewraps: Flights::new(),
             has_withdrawn: AtomicBool::new(false),
+            news: broadcast::Sender::new(UNREAD_NEWS),
+            wrapped_under: Cache::new(limits.leases),
             counters: Counters::default(),
         }
+    }
+
+    /// Wraps a data key under the tenant's current key.
+    pub(crate) async fn wrapped(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
+        let standing = self.wrapping_standing(tenant).await?;
+        let proven = self.wrap_proven(tenant, &standing, data_key, Proof::Shared).await?;
+        Ok(proven.wrapped)
     }
 
     /// Forgets all that is kept of a tenant.
@@ -142,6 +164,45 @@ impl Keyring {
         if self.standings.withdraw_everything() {
             self.note_eviction();
         }
+    }
+
+    /// Forgets all, as nobody knows how old anything is: that others were heard, too.
+    pub(crate) fn evict_all_after_standstill(&self) {
+        self.watch.deafen(Instant::now());
+        self.evict_all();
+    }
+
+    /// Learns what another replica learnt: a refusal, which is confirmed.
+    pub(crate) fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
+        let Some(meaning) = refusal.cause.meaning(refusal.call) else {
+            return;
+        };
+        let subject = Subject {
+            call: refusal.call,
+            key: refusal.key.clone(),
+            version: refusal.version.clone(),
+        };
+        let error = VaultError::new(refusal.cause, None, refusal.evidence.clone());
+        let (standing, now) = (self.standings.of(tenant.tenant, subject), Instant::now());
+        if self.troubles.are_news(&standing, refusal.cause, now) {
+            tracing::info!(tenant = %tenant.tenant, cause = ?refusal.cause, "the customer has refused another replica");
+        }
+        self.withdraw(&standing, meaning, &error, now);
+        self.vault.forget(tenant);
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The tenants of whom anything is held.
+    pub(crate) fn holding(&self) -> Vec<TenantId> {
+        self.standings.held()
+    }
+
+    /// What is learnt from now on.
+    pub(crate) fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
     }
 
     /// Wipes from memory what is expired or withdrawn.
@@ -166,8 +227,8 @@ impl Keyring {
     }
 
     /// The standing under which to wrap for a tenant, unless the vault refused to a moment ago.
-    fn wrapping_standing(&self, tenant: &TenantKeys) -> Result<Arc<Standing>, VaultError> {
-        let standing = self.standings.of(tenant.tenant, Subject::wrap(tenant));
+    async fn wrapping_standing(&self, tenant: &TenantKeys) -> Result<Arc<Standing>, VaultError> {
+        let standing = self.settled(tenant, Subject::wrap(tenant)).await;
         self.recall(&standing, None)?;
         Ok(standing)
     }
@@ -191,26 +252,10 @@ impl Keyring {
         data_key: &DataKey,
         urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
-        let wrapped = self.wrap_as_told(tenant, standing, data_key, urgency).await?;
-        match self.versions.note_wrapped(tenant, standing, &wrapped.kek.version) {
-            None => Ok(wrapped),
-            Some(newest) => {
-                self.wrap_under_newest(tenant, standing, data_key, newest, urgency)
-                    .await
-            }
-        }
-    }
-
-    /// Asks the vault to wrap, at the version that the policy names.
-    async fn wrap_as_told(
-        &self,
-        tenant: &TenantKeys,
-        standing: &Arc<Standing>,
-        data_key: &DataKey,
-        urgency: Urgency,
-    ) -> Result<WrappedDataKey, VaultError> {
-        let wrap = async { as_asked(tenant, self.vault.wrap(tenant, data_key, urgency).await?) };
-        self.call(standing, &self.counters.vault_wraps, urgency, wrap).await
+        let wrap = || async { as_asked(tenant, self.vault.wrap(tenant, data_key, Urgency::Request).await?) };
+        let wrapped = self.call(tenant, standing, &self.counters.vault_wraps, wrap).await?;
+        self.note_wrapped(tenant, &wrapped.kek);
+        Ok(wrapped)
     }
 
     /// Asks the vault to unwrap.
@@ -221,73 +266,138 @@ impl Keyring {
         wrapped: &WrappedDataKey,
         urgency: Urgency,
     ) -> Result<DataKey, VaultError> {
-        let unwrap = self.vault.unwrap(tenant, wrapped, urgency);
-        self.call(standing, &self.counters.vault_unwraps, urgency, unwrap).await
+        let unwrap = || self.vault.unwrap(tenant, wrapped, Urgency::Request);
+        self.call(tenant, standing, &self.counters.vault_unwraps, unwrap).await
     }
 
-    /// Makes a call to the vault, if there is room for it, counts it and learns from its answer. There is always room for a
-    /// canary.
-    async fn call<T>(
+    /// Has the vault unwrap what is known to be `data_key`, as no caller says: it must be the same.
+    async fn unwrap_known(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Arc<Standing>,
+        wrapped: &WrappedDataKey,
+        data_key: &DataKey,
+        urgency: Urgency,
+    ) -> Result<(), VaultError> {
+        let unwrap = || async {
+            match self.vault.unwrap(tenant, wrapped, urgency).await {
+                Ok(unwrapped) if unwrapped.is(data_key) => Ok(()),
+                Err(error) if error.cause() != VaultCause::WrappedKeyInvalid => Err(error),
+                // These bytes come from no caller.
+                Ok(_) | Err(_) => Err(VaultCause::AnswerInvalid.into()),
+            }
+        };
+        self.call(tenant, standing, &self.counters.vault_unwraps, unwrap).await
+    }
+
+    /// Makes a call to the vault and learns from its answer; from a refusal that may pass, once it is confirmed.
+    async fn call<T, C>(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Arc<Standing>,
+        made: &Counter,
+        call: impl Fn() -> C,
+    ) -> Result<T, VaultError>
+    where
+        C: Future<Output = Result<T, VaultError>>,
+    {
+        let began = Instant::now();
+        match self.attempt(standing, made, &call).await {
+            Err(error) if self.is_to_be_confirmed(&error) => {
+                self.confirmed(tenant, standing, error, async || {
+                    self.attempt(standing, made, &call).await
+                })
+                .await
+            }
+            answer => {
+                self.learn(tenant, standing, answer.as_ref().err(), began);
+                answer
+            }
+        }
+    }
+
+    /// Makes a call to the vault, if there is room for it, and counts it.
+    async fn attempt<T, C>(
         &self,
         standing: &Arc<Standing>,
         made: &Counter,
-        urgency: Urgency,
-        call: impl Future<Output = Result<T, VaultError>>,
-    ) -> Result<T, VaultError> {
-        let _place = match urgency {
-            Urgency::Watch => None,
-            Urgency::Request | Urgency::Background => match self.calls.place(standing.tenant()) {
-                Some(place) => Some(place),
-                None => return Err(self.busy(standing)),
-            },
+        call: impl Fn() -> C,
+    ) -> Result<T, VaultError>
+    where
+        C: Future<Output = Result<T, VaultError>>,
+    {
+        let Some(_place) = self.calls.place(standing.tenant()) else {
+            return Err(VaultCause::Busy.into());
         };
         made.count();
-        let answer = call.await;
-        match &answer {
-            Err(error) if urgency == Urgency::Background && gave_way(error) => {
-                tracing::debug!(tenant = %standing.tenant(), "a call that nobody waits for leaves the vault to others");
-            }
-            answer => self.learn(standing, answer.as_ref().err()),
+        call().await
+    }
+
+    /// Learns from a call that began then how things are with everything under the standing that it was made with.
+    fn learn(&self, tenant: &TenantKeys, standing: &Arc<Standing>, failure: Option<&VaultError>, began: Instant) {
+        match failure {
+            None => self.learn_served(standing, began),
+            Some(error) => self.learn_failure(tenant, standing, error, Instant::now()),
         }
-        answer
     }
 
-    /// What is answered where there is no room for another call. Of calls under way, most are over within a moment.
-    fn busy(&self, standing: &Standing) -> VaultError {
-        let error = VaultError::new(VaultCause::Busy, Some(BUSY_FOR), Evidence::default());
-        self.tell(standing, &error);
-        error
-    }
-
-    /// Learns from a call how things are with everything under the standing that it was made with.
-    fn learn(&self, standing: &Arc<Standing>, failure: Option<&VaultError>) {
-        let Some(error) = failure else {
-            standing.note_served(Instant::now());
-            self.versions.note_known(standing);
-            if let Some(cause) = self.troubles.are_over(standing) {
-                tracing::info!(tenant = %standing.tenant(), ?cause, "the key vault serves again");
+    fn learn_served(&self, standing: &Standing, began: Instant) {
+        standing.note_served(began);
+        if let Some(cause) = self.troubles.are_over(standing) {
+            tracing::info!(tenant = %standing.tenant(), ?cause, "the key vault serves again");
+            if cause.is_refusal() || cause.is_outage() {
+                self.publish(standing.tenant(), Learnt::Serves);
             }
-            return;
-        };
+        }
+    }
+
+    /// Learns from a failure that was first said then.
+    fn learn_failure(&self, tenant: &TenantKeys, standing: &Arc<Standing>, error: &VaultError, said: Instant) {
         let cause = error.cause();
-        let version = self.version_of(standing);
-        if cause == VaultCause::KeyNotFound && version == Version::Unknown {
+        if cause == VaultCause::Busy {
+            self.tell(standing, error);
+            return;
+        }
+        if cause == VaultCause::KeyNotFound && standing.subject().call == Call::Unwrap && !standing.has_served() {
             self.learn_of_unknown_version(standing, error);
             return;
         }
-        self.tell(standing, error);
+        let is_news = self.tell(standing, error);
         let Some(meaning) = cause.meaning(standing.subject().call) else {
             self.counters.vault_failures.count();
+            if is_news && cause.is_outage() {
+                self.publish(tenant.tenant, Learnt::Unavailable(error.clone()));
+            }
             return;
         };
         self.counters.vault_refusals.count();
-        if let Some(withdrawal) = self.standings.withdraw(standing, meaning) {
-            self.refusals.remember(withdrawal.anew, version, error.clone());
-            if withdrawal.is_eviction {
-                tracing::debug!(tenant = %standing.tenant(), ?cause, ?meaning, "cached keys evicted");
-                self.note_eviction();
-            }
+        let is_eviction = self.withdraw(standing, meaning, error, said);
+        if is_news || is_eviction {
+            self.vault.forget(tenant);
+            let Subject { call, key, version } = standing.subject().clone();
+            let refusal = Refusal {
+                call,
+                key,
+                version,
+                cause,
+                evidence: error.evidence().clone(),
+            };
+            self.publish(tenant.tenant, Learnt::Refused(refusal));
         }
+    }
+
+    /// Withdraws what a refusal means that was first said then, and remembers it for a moment. Whether anything was evicted.
+    fn withdraw(&self, standing: &Arc<Standing>, meaning: Meaning, error: &VaultError, said: Instant) -> bool {
+        let Some(withdrawal) = self.standings.withdraw(standing, meaning, said) else {
+            return false;
+        };
+        self.cache.remember(withdrawal.anew, None, error.clone());
+        if withdrawal.is_eviction {
+            let cause = error.cause();
+            tracing::debug!(tenant = %standing.tenant(), ?cause, ?meaning, "cached keys evicted");
+            self.note_eviction();
+        }
+        withdrawal.is_eviction
     }
 
     /// Learns that the vault does not know a version that it never unwrapped with for us. Perhaps the customer has deleted
@@ -311,8 +421,25 @@ impl Keyring {
         }
     }
 
-    /// Logs why a call failed, as loud as whose move it is, unless it was told before.
-    fn tell(&self, standing: &Standing, error: &VaultError) {
+    /// Learns under which version a key wrapped. Where it was left to choose, another than before is news.
+    fn note_wrapped(&self, tenant: &TenantKeys, kek: &KekId) {
+        if tenant.version == VersionPolicy::FollowLatest {
+            let place = (tenant.tenant, kek.key.clone());
+            if self.wrapped_under.get(&place).as_ref() != Some(&kek.version) {
+                self.wrapped_under.insert(place, kek.version.clone());
+                self.publish(tenant.tenant, Learnt::Wrapped(kek.clone()));
+            }
+        }
+    }
+
+    /// Tells whoever listens.
+    fn publish(&self, tenant: TenantId, learnt: Learnt) {
+        // It fails where nobody listens.
+        let _ = self.news.send(News { tenant, learnt });
+    }
+
+    /// Logs why a call failed, as loud as whose move it is, unless it was told before. Whether it was not.
+    fn tell(&self, standing: &Standing, error: &VaultError) -> bool {
         let (tenant, cause, said) = (standing.tenant(), error.cause(), error.evidence());
         macro_rules! event {
             ($level:ident) => {
@@ -326,13 +453,15 @@ impl Keyring {
                 )
             };
         }
+        let is_news = cause.fault() != Fault::Caller && self.troubles.are_news(standing, cause, Instant::now());
         match cause.fault() {
+            _ if !is_news => event!(debug),
             Fault::Caller => event!(debug),
-            _ if !self.troubles.are_news(standing, cause, Instant::now()) => event!(debug),
             Fault::Customer => event!(info),
             Fault::Unavailable => event!(warn),
             Fault::Service => event!(error),
         }
+        is_news
     }
 
     fn note_eviction(&self) {
@@ -360,9 +489,14 @@ fn as_asked(tenant: &TenantKeys, wrapped: WrappedDataKey) -> Result<WrappedDataK
     }
 }
 
-/// Whether a call was not made, to leave the vault to others.
-fn gave_way(error: &VaultError) -> bool {
-    error.cause() == VaultCause::QuotaSpent
+/// Whether the vault has said neither yes nor no.
+fn is_no_answer(error: &VaultError) -> bool {
+    matches!(error.cause().fault(), Fault::Unavailable | Fault::Service)
+}
+
+/// Whether the vault was not asked, for our own reasons.
+fn is_unasked(error: &VaultError) -> bool {
+    matches!(error.cause(), VaultCause::Busy | VaultCause::QuotaSpent)
 }
 
 /// What a request gets whose call to the vault was lost: its task panicked, or the runtime shuts down.
@@ -370,5 +504,5 @@ fn lost() -> VaultError {
     VaultCause::ConnectionFailed.into()
 }
 
-/// After how long a request that found too many calls under way is welcome again.
-const BUSY_FOR: Duration = Duration::from_secs(1);
+/// How many news wait for who listens, before the oldest give way.
+const UNREAD_NEWS: usize = 1024;

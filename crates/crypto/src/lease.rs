@@ -128,6 +128,16 @@ impl Lease {
         &self.wrapped.kek
     }
 
+    /// What a vault is asked to unwrap to have the data key again.
+    pub(crate) fn to_unwrap(&self) -> &WrappedDataKey {
+        &self.wrapped
+    }
+
+    /// The standings under which the data key was wrapped, and was or would be unwrapped.
+    pub(crate) fn standings(&self) -> [&Arc<Standing>; 2] {
+        [&self.standing, self.held.standing()]
+    }
+
     /// The lease's data key as it is held for opening.
     pub(crate) fn held(&self) -> &Arc<HeldKey> {
         &self.held

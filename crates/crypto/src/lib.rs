@@ -73,6 +73,8 @@ mod kdf;
 mod keyring;
 mod lease;
 mod message;
+mod moment;
+mod question;
 mod random;
 mod refusals;
 mod standing;

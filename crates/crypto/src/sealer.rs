@@ -208,34 +208,32 @@ impl Sealer {
 
     /// Forgets what another replica learnt that the customer refuses, as if it had been refused here: evicts all that the refusal
     /// means, and answers with it for a moment.
-    pub fn obey(&self, tenant: TenantId, refusal: &Refusal) {
-        let _ = (tenant, refusal);
-        todo!("keyring")
+    /// No news is made of it. Tokens that were got for the tenant are forgotten, too.
+    pub fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
+        self.keyring.obey(tenant, refusal);
     }
 
     /// Takes it that all was heard, up to `at`, that others learnt of customers' keys.
     pub fn heard(&self, at: Instant) {
-        let _ = at;
-        todo!("keyring")
+        self.keyring.watch().heard(at);
     }
 
     /// Takes it that these tenants' keys, and no others, are not watched just now: before what is held of them is used, the vault
     /// is asked.
     pub fn mistrust(&self, tenants: HashSet<TenantId>) {
-        let _ = tenants;
-        todo!("keyring")
+        self.keyring.watch().mistrust(tenants);
     }
 
     /// The tenants of whom anything is held: a data key for opening, or a lease.
     #[must_use]
     pub fn holding(&self) -> Vec<TenantId> {
-        todo!("keyring")
+        self.keyring.holding()
     }
 
     /// What is learnt of customers' keys from now on. Whoever lags behind misses some.
     #[must_use]
     pub fn news(&self) -> broadcast::Receiver<News> {
-        todo!("keyring")
+        self.keyring.news()
     }
 
     /// Wraps a new canary under the tenant's current key, and unwraps it once as proof: past all that is remembered, and though as
@@ -296,7 +294,7 @@ impl Sealer {
             ticks.tick().await;
             if standstill.is_noticed(wall_clock(), Instant::now()) {
                 tracing::warn!("the machine stood still for a while: all cached keys are evicted");
-                self.evict_all();
+                self.keyring.evict_all_after_standstill();
             }
             self.keyring.tidy().await;
         }

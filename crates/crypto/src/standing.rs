@@ -7,7 +7,8 @@
 //! searched for; the memory is wiped a moment later by `tidy`.
 //!
 //! Where a refusal may or may not mean a key, its standing is put in doubt: the next to use the key asks the vault first,
-//! and the answer decides for all.
+//! and the answer decides for all. Where a refusal may pass, all that it would withdraw is put in question, and is used by
+//! nobody until it is known (see [`Question`]).
 //!
 //! A standing leaves the table only when nothing but the table holds it, so none that matters is ever overlooked.
 
@@ -15,7 +16,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,7 +25,10 @@ use tokio::time::Instant;
 
 use crate::{
     id::{KekId, KeyRef, KeyVersion, TenantId},
+    moment::{AtomicMoment, Epoch, Moment},
+    question::Question,
     tenant::{TenantKeys, VersionPolicy},
+    turns::Turns,
     vault::{Call, Meaning, Reach},
 };
 
@@ -41,10 +45,19 @@ pub(crate) struct Standing {
     id: StandingId,
     tenant: TenantId,
     subject: Subject,
-    withdrawn: AtomicBool,
-    doubted: AtomicBool,
-    /// When the vault last did as asked.
-    served: Mutex<Option<Instant>>,
+    epoch: Epoch,
+    /// [`WITHDRAWN`] and [`QUESTIONED`], together for who looks with every message.
+    flags: AtomicU8,
+    /// What it is in question for, if it is.
+    questions: Mutex<Vec<Arc<Question>>>,
+    /// Since when it is in doubt, if it is.
+    doubted: AtomicMoment,
+    /// When the last call began upon which the vault did as asked.
+    served: AtomicMoment,
+    /// Until when it counts that the vault was asked for its word in vain.
+    in_vain_until: AtomicMoment,
+    /// Whose turn it is to ask the vault for its word in the background.
+    asking: Turns,
 }
 
 /// Never used twice in a process.
@@ -54,6 +67,7 @@ pub(crate) struct StandingId(u64);
 /// The standings of all tenants.
 pub(crate) struct Standings {
     shards: [Mutex<Shard>; SHARDS],
+    epoch: Epoch,
     next: AtomicU64,
     next_pruned: AtomicUsize,
 }
@@ -83,37 +97,93 @@ impl Standing {
 
     /// Whether what was got under this standing must not be used any more.
     pub(crate) fn is_withdrawn(&self) -> bool {
-        self.withdrawn.load(Ordering::Acquire)
+        self.has(WITHDRAWN)
+    }
+
+    /// Whether what was got under this standing must not be used before it is known whether it still may.
+    pub(crate) fn is_in_question(&self) -> bool {
+        self.has(QUESTIONED)
+    }
+
+    /// What it is in question for just now.
+    pub(crate) fn questions(&self) -> Vec<Arc<Question>> {
+        lock(&self.questions).clone()
+    }
+
+    /// Takes it out of a question.
+    pub(crate) fn settle(&self, question: &Arc<Question>) {
+        let mut questions = lock(&self.questions);
+        questions.retain(|other| !Arc::ptr_eq(other, question));
+        if questions.is_empty() {
+            self.flags.fetch_and(!QUESTIONED, Ordering::AcqRel);
+        }
     }
 
     /// Whether the caller is the one to ask the vault before anything is used that was got under this standing.
     pub(crate) fn claims_doubt(&self) -> bool {
-        self.doubted.load(Ordering::Acquire) && self.doubted.swap(false, Ordering::AcqRel)
+        self.doubted.take()
     }
 
     /// Has the next who uses what was got under this standing ask the vault first.
-    pub(crate) fn doubt(&self) {
-        self.doubted.store(true, Ordering::Release);
+    pub(crate) fn doubt(&self, now: Instant) {
+        self.doubted.advance(self.epoch.moment(now));
     }
 
-    /// Notes that the vault did as asked.
-    pub(crate) fn note_served(&self, now: Instant) {
-        *lock(&self.served) = Some(now);
-        self.doubted.store(false, Ordering::Release);
+    /// Notes that the vault did as asked by a call that began then. What was doubted later stays in doubt.
+    pub(crate) fn note_served(&self, began: Instant) {
+        let began = self.epoch.moment(began);
+        self.served.advance(began);
+        self.doubted.settle(began);
+    }
+
+    /// When the last call began upon which the vault did as asked.
+    pub(crate) fn served(&self) -> Option<Moment> {
+        self.served.get()
     }
 
     /// Whether the vault ever did as asked.
     pub(crate) fn has_served(&self) -> bool {
-        lock(&self.served).is_some()
+        self.served().is_some()
     }
 
     /// Whether the vault did as asked less than `age` ago.
     pub(crate) fn has_served_within(&self, age: Duration, now: Instant) -> bool {
-        lock(&self.served).is_some_and(|served| now.saturating_duration_since(served) < age)
+        self.served()
+            .is_some_and(|served| self.epoch.moment(now) < served.plus(age))
+    }
+
+    /// Notes that the vault was asked for its word in vain, which counts for so long.
+    pub(crate) fn note_in_vain(&self, now: Instant, memory: Duration) {
+        self.in_vain_until.advance(self.epoch.moment(now).plus(memory));
+    }
+
+    /// Until when it counts that the vault was asked for its word in vain.
+    pub(crate) fn in_vain_until(&self) -> Option<Moment> {
+        self.in_vain_until.get()
+    }
+
+    /// Whether the caller is the one to ask the vault for its word in the background now; for so long nobody else is.
+    pub(crate) fn claims_asking(&self, now: Instant, pause: Duration) -> bool {
+        self.asking.claim(self.epoch.age(now), pause)
+    }
+
+    fn question(&self, question: &Arc<Question>) {
+        let mut questions = lock(&self.questions);
+        questions.push(Arc::clone(question));
+        self.flags.fetch_or(QUESTIONED, Ordering::AcqRel);
+    }
+
+    /// Whether a refusal of this that means so much casts doubt upon `other`.
+    fn casts_doubt(&self, meaning: Meaning, other: &Subject) -> bool {
+        meaning.doubted.is_some_and(|reach| self.subject.concerns(other, reach))
     }
 
     fn withdraw(&self) {
-        self.withdrawn.store(true, Ordering::Release);
+        self.flags.fetch_or(WITHDRAWN, Ordering::AcqRel);
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags.load(Ordering::Acquire) & flag != 0
     }
 }
 
@@ -121,9 +191,15 @@ impl Standings {
     pub(crate) fn new() -> Self {
         Self {
             shards: Default::default(),
+            epoch: Epoch::at(Instant::now()),
             next: AtomicU64::new(0),
             next_pruned: AtomicUsize::new(0),
         }
+    }
+
+    /// What moments are counted from here.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// The standing under which to ask for `subject`.
@@ -135,9 +211,13 @@ impl Standings {
                 id: StandingId(self.next.fetch_add(1, Ordering::Relaxed)),
                 tenant,
                 subject: subject.clone(),
-                withdrawn: AtomicBool::new(false),
-                doubted: AtomicBool::new(false),
-                served: Mutex::new(None),
+                epoch: self.epoch,
+                flags: AtomicU8::new(0),
+                questions: Mutex::default(),
+                doubted: AtomicMoment::default(),
+                served: AtomicMoment::default(),
+                in_vain_until: AtomicMoment::default(),
+                asking: Turns::default(),
             })
         });
         Arc::clone(standing)
@@ -175,8 +255,9 @@ impl Standings {
         is_eviction
     }
 
-    /// Withdraws and doubts what a refusal means. `None` if the refused standing was withdrawn before: its news is old.
-    pub(crate) fn withdraw(&self, refused: &Standing, meaning: Meaning) -> Option<Withdrawal> {
+    /// Withdraws and doubts what a refusal means, which was first said then: what the vault was asked for since is in no doubt.
+    /// `None` if the refused standing was withdrawn before: its news is old.
+    pub(crate) fn withdraw(&self, refused: &Standing, meaning: Meaning, said: Instant) -> Option<Withdrawal> {
         let mut is_eviction = false;
         {
             let mut shard = self.shard(refused.tenant);
@@ -188,11 +269,8 @@ impl Standings {
                 if is_meant {
                     is_eviction |= standing.has_served();
                     standing.withdraw();
-                } else if meaning
-                    .doubted
-                    .is_some_and(|reach| refused.subject.concerns(subject, reach))
-                {
-                    standing.doubt();
+                } else if refused.casts_doubt(meaning, subject) && standing.served() <= Some(self.epoch.moment(said)) {
+                    standing.doubt(said);
                 }
                 !is_meant
             });
@@ -203,15 +281,49 @@ impl Standings {
         })
     }
 
+    /// Puts in question what a refusal would withdraw, and doubts what it would doubt. Those that are in question.
+    pub(crate) fn question(
+        &self,
+        refused: &Standing,
+        meaning: Meaning,
+        question: &Arc<Question>,
+        now: Instant,
+    ) -> Vec<Arc<Standing>> {
+        let mut questioned = vec![];
+        if let Some(standings) = self.shard(refused.tenant).get(&refused.tenant) {
+            for (subject, standing) in standings {
+                if refused.subject.concerns(subject, meaning.withdrawn) {
+                    standing.question(question);
+                    questioned.push(Arc::clone(standing));
+                } else if refused.casts_doubt(meaning, subject) {
+                    standing.doubt(now);
+                }
+            }
+        }
+        questioned
+    }
+
     /// Doubts what a refusal reaches, but for what the vault served a moment ago.
     pub(crate) fn doubt(&self, refused: &Standing, reach: Reach, now: Instant) {
         if let Some(standings) = self.shard(refused.tenant).get(&refused.tenant) {
             for (subject, standing) in standings {
                 if refused.subject.concerns(subject, reach) && !standing.has_served_within(DOUBT_PAUSE, now) {
-                    standing.doubt();
+                    standing.doubt(now);
                 }
             }
         }
+    }
+
+    /// The tenants of whom anything is held that a vault gave.
+    pub(crate) fn held(&self) -> Vec<TenantId> {
+        let mut held = vec![];
+        for shard in &self.shards {
+            let shard = lock(shard);
+            let is_held = |standing: &Arc<Standing>| Arc::strong_count(standing) > 1 && standing.has_served();
+            let tenants = shard.iter().filter(|(_, standings)| standings.values().any(is_held));
+            held.extend(tenants.map(|(tenant, _)| tenant));
+        }
+        held
     }
 
     /// Forgets the standings that nothing holds, in one of the shards: the next one each time.
@@ -282,6 +394,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+const WITHDRAWN: u8 = 1;
+const QUESTIONED: u8 = 2;
+
 const SHARDS: usize = 16;
 /// How long after the vault served under a standing it is not doubted for what anyone may have made up.
 const DOUBT_PAUSE: Duration = Duration::from_secs(5);
@@ -338,7 +453,7 @@ mod tests {
             let standings = Standings::new();
             let all = subjects.clone().map(|subject| standings.of(TENANT, subject));
             let neighbour = standings.of(TenantId(Uuid::max()), subjects[0].clone());
-            standings.withdraw(&all[refused], only(reach));
+            standings.withdraw(&all[refused], only(reach), Instant::now());
             assert_eq!(
                 all.map(|standing| standing.is_withdrawn()),
                 expected,
@@ -358,15 +473,19 @@ mod tests {
             withdrawn: Reach::Call,
             doubted: Some(Reach::Vault),
         };
-        standings.withdraw(&refused, meaning);
+        standings.withdraw(&refused, meaning, Instant::now());
         assert_eq!(
             [&refused, &opening, &elsewhere].map(|standing| standing.is_withdrawn()),
             [true, false, false]
         );
         assert_eq!([(); 2].map(|()| opening.claims_doubt()), [true, false]);
         assert!(!elsewhere.claims_doubt());
-        opening.doubt();
-        opening.note_served(Instant::now());
+        let began = Instant::now();
+        opening.doubt(began + Duration::from_secs(1));
+        opening.note_served(began);
+        assert!(opening.claims_doubt(), "the vault was asked before");
+        opening.doubt(began);
+        opening.note_served(began + Duration::from_secs(1));
         assert!(!opening.claims_doubt(), "the vault has said so");
     }
 
@@ -381,7 +500,9 @@ mod tests {
         assert!(before.is_withdrawn() && !after.is_withdrawn());
         assert_ne!(before.id(), after.id());
         assert!(
-            standings.withdraw(&before, only(Reach::Directory)).is_none(),
+            standings
+                .withdraw(&before, only(Reach::Directory), Instant::now())
+                .is_none(),
             "old news"
         );
         assert!(!after.is_withdrawn());
@@ -403,12 +524,14 @@ mod tests {
     fn it_is_an_eviction_only_where_the_vault_had_served() {
         let standings = Standings::new();
         let refused = standings.of(TENANT, unwrap("acme", "kek", '1'));
-        let anew = standings.withdraw(&refused, only(Reach::Key)).unwrap();
+        let now = Instant::now();
+        let anew = standings.withdraw(&refused, only(Reach::Key), now).unwrap();
         assert!(!anew.is_eviction);
         standings
             .of(TENANT, unwrap("acme", "kek", '2'))
             .note_served(Instant::now());
-        assert!(standings.withdraw(&anew.anew, only(Reach::Key)).unwrap().is_eviction);
+        let withdrawal = standings.withdraw(&anew.anew, only(Reach::Key), now).unwrap();
+        assert!(withdrawal.is_eviction);
         assert!(!standings.withdraw_all(TENANT));
         standings
             .of(TENANT, unwrap("acme", "kek", '2'))

@@ -22,10 +22,10 @@ pub struct SealerStats {
     pub vault_refusals: u64,
     /// Of both, those that failed otherwise.
     pub vault_failures: u64,
-    /// Canaries that the vault was asked to unwrap, which are counted among the unwraps too.
-    pub probes: u64,
-    /// Rewraps that asked for no wrap: the data key's was at hand, or the envelope was under the version that wraps now.
-    pub rewraps_recalled: u64,
+    /// Refusals that were asked about again, as they might pass.
+    pub questions: u64,
+    /// Times that the vault had to be asked before what is held was used, as nobody was heard to watch.
+    pub assurances: u64,
     /// Times that keys were evicted: after a refusal, or as [`Sealer::evict`](crate::sealer::Sealer::evict) was called.
     pub evictions: u64,
     /// Unwrapped data keys held for opening, about.
@@ -59,8 +59,8 @@ pub(crate) struct Counters {
     pub(crate) vault_unwraps: Counter,
     pub(crate) vault_refusals: Counter,
     pub(crate) vault_failures: Counter,
-    pub(crate) probes: Counter,
-    pub(crate) rewraps_recalled: Counter,
+    pub(crate) questions: Counter,
+    pub(crate) assurances: Counter,
     pub(crate) evictions: Counter,
 }
 
@@ -76,8 +76,8 @@ impl Counters {
             vault_unwraps: self.vault_unwraps.get(),
             vault_refusals: self.vault_refusals.get(),
             vault_failures: self.vault_failures.get(),
-            probes: self.probes.get(),
-            rewraps_recalled: self.rewraps_recalled.get(),
+            questions: self.questions.get(),
+            assurances: self.assurances.get(),
             evictions: self.evictions.get(),
             cached_data_keys: 0,
             leases: 0,

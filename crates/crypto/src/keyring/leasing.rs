@@ -9,6 +9,7 @@ use super::{
     proving::{Proof, Proven},
 };
 use crate::{
+    assurance::Trust,
     cache::Slot,
     flight::Flight,
     held::HeldKey,
@@ -17,9 +18,9 @@ use crate::{
     random,
     sealer::SealerError,
     secret::DataKey,
-    standing::Standing,
+    standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::Urgency,
+    vault::VaultError,
 };
 
 type NewLease = Result<Arc<Lease>, SealerError>;
@@ -27,8 +28,16 @@ type NewLease = Result<Arc<Lease>, SealerError>;
 impl Keyring {
     /// A lease with one message taken for the caller. It waits for the vault only if the tenant has no usable lease.
     pub(crate) async fn lease(self: &Arc<Self>, tenant: &TenantKeys) -> NewLease {
-        let now = Instant::now();
-        if let Some(lease) = self.leases.usable(tenant, now)
+        let mut now = Instant::now();
+        let mut usable = self.leases.usable(tenant, now);
+        if let Some(lease) = &usable
+            && self.trust_in_lease(lease, now) != Trust::Full
+        {
+            self.regain(tenant, lease, now).await?;
+            now = Instant::now();
+            usable = self.leases.usable(tenant, now);
+        }
+        if let Some(lease) = usable
             && let Some(taken) = lease.take(now)
         {
             if taken == Taken::RenewalDue {
@@ -39,11 +48,28 @@ impl Keyring {
         self.first_lease(tenant).await
     }
 
+    /// Has it found out whether a lease may be used that is in question, or is used on the vault's word alone, which is old. If
+    /// it may not, it is withdrawn by then, or this fails.
+    async fn regain(self: &Arc<Self>, tenant: &TenantKeys, lease: &Lease, now: Instant) -> Result<(), VaultError> {
+        for standing in lease.standings() {
+            self.verdicts(standing).await;
+        }
+        let wrapped = || lease.to_unwrap().clone();
+        match self.watch.trust(lease.held().standing(), now) {
+            Trust::Full => Ok(()),
+            Trust::Ending => {
+                self.assure_ahead(tenant, lease.held(), wrapped, now);
+                Ok(())
+            }
+            Trust::None => self.assure(tenant, lease.held(), wrapped).await,
+        }
+    }
+
     /// All who find no lease wait for one and the same, and again if others have used it up. Who comes away empty-handed
     /// from both gets a lease of its own: with few messages to a lease and many callers, calls to the vault side by side
     /// are better than a long queue of them. With one message to a lease there is nothing to share from the start.
     async fn first_lease(self: &Arc<Self>, tenant: &TenantKeys) -> NewLease {
-        let standing = self.wrapping_standing(tenant)?;
+        let standing = self.wrapping_standing(tenant).await?;
         let tries = if is_shared(tenant) { SHARED_TRIES } else { 0 };
         for _ in 0..tries {
             let lease = self.wait_for_lease(tenant, &standing).await?;
@@ -74,9 +100,10 @@ impl Keyring {
 
     /// Has a new lease made in the background. If that fails, the present one serves until its end, and another try is
     /// made a moment later; a refusal has evicted it by then.
-    pub(super) fn renew(self: &Arc<Self>, tenant: &TenantKeys) {
-        if let Ok(standing) = self.wrapping_standing(tenant) {
-            drop(self.board(tenant, standing, Urgency::Background, || None));
+    fn renew(self: &Arc<Self>, tenant: &TenantKeys) {
+        let standing = self.standings.of(tenant.tenant, Subject::wrap(tenant));
+        if !standing.is_in_question() && self.recall(&standing, None).is_ok() {
+            drop(self.board(tenant, standing, || None));
         }
     }
 

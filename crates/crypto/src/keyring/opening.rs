@@ -4,21 +4,23 @@ use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Keyring, gave_way, lost};
+use super::{Keyring, is_no_answer, is_unasked, lost};
 use crate::{
+    assurance::Trust,
     cache::Slot,
     envelope::Wrapping,
     flight::Flight,
-    held::{Freshness, HeldKey},
+    held::{Freshness, HeldKey, OUTAGE_MEMORY},
     id::KekId,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::{Fault, Urgency, VaultCause, VaultError, WrappedDataKey},
+    vault::{Fault, VaultError, WrappedDataKey},
 };
 
 type Unwrapped = Result<Arc<HeldKey>, VaultError>;
 
 /// A request for one data key.
+#[derive(Clone, Copy)]
 struct Request<'a> {
     tenant: &'a TenantKeys,
     kek: &'a KekId,
@@ -33,7 +35,7 @@ impl Keyring {
     ///
     /// A key that is about to expire is used, and asked for again in the background: so a key in hot use is validated
     /// within its TTL, and nobody waits. A key past its TTL is used only under the tenant's outage grace, and only after
-    /// a call to the vault has failed.
+    /// a call to the vault has failed. A key that is in question is used by nobody before it is known.
     pub(crate) async fn unwrapped(
         self: &Arc<Self>,
         tenant: &TenantKeys,
@@ -52,20 +54,45 @@ impl Keyring {
         let Some(held) = self.cache.get(&slot) else {
             return self.fetch(&request).await;
         };
-        match held.freshness(&tenant.policy, now) {
-            Freshness::Fresh | Freshness::Aging if held.claims_doubt() => self.in_doubt(&request, held).await,
-            Freshness::Fresh => {
-                self.counters.cache_hits.count();
-                Ok(held)
-            }
-            Freshness::Aging => {
-                self.counters.cache_hits.count();
-                self.revalidate(&request, &held);
-                Ok(held)
-            }
-            Freshness::Grace => self.through_outage(&request, held).await,
-            Freshness::Past => self.fetch(&request).await,
+        if held.standing().is_in_question() {
+            self.verdicts(held.standing()).await;
+            let now = Instant::now();
+            return self.use_held(&Request { now, ..request }, held).await;
         }
+        self.use_held(&request, held).await
+    }
+
+    async fn use_held(self: &Arc<Self>, request: &Request<'_>, held: Arc<HeldKey>) -> Unwrapped {
+        let freshness = held.freshness(&request.tenant.policy, request.now);
+        match freshness {
+            Freshness::Fresh | Freshness::Aging => {}
+            Freshness::Grace => return self.through_outage(request, held).await,
+            Freshness::Past => return self.fetch(request).await,
+        }
+        if held.standing().claims_doubt() {
+            return self.in_doubt(request, held).await;
+        }
+        let trust = self.watch.trust(held.standing(), request.now);
+        if trust == Trust::None {
+            return self.unassured(request, held).await;
+        }
+        self.counters.cache_hits.count();
+        if freshness == Freshness::Aging {
+            self.revalidate(request, &held);
+        } else if trust == Trust::Ending {
+            self.assure_ahead(request.tenant, &held, || request.wrapped(), request.now);
+        }
+        Ok(held)
+    }
+
+    /// A key that is used on the vault's word alone, which is too old: it is asked before anybody uses the key.
+    async fn unassured(self: &Arc<Self>, request: &Request<'_>, held: Arc<HeldKey>) -> Unwrapped {
+        self.counters.cache_misses.count();
+        self.assure(request.tenant, &held, || request.wrapped()).await?;
+        if held.is_withdrawn() {
+            return self.fetch(request).await;
+        }
+        Ok(held)
     }
 
     /// A key that the vault may not give any more: it is asked before the key is used. Whoever else comes meanwhile is served;
@@ -74,9 +101,9 @@ impl Keyring {
         self.counters.cache_misses.count();
         let standing = self.opening_standing(request.tenant, request.kek);
         self.recall(&standing, Some(request.slot))?;
-        match self.wait_for_key(request, standing, || None).await {
-            Err(error) if error.cause() == VaultCause::Busy => {
-                held.doubt();
+        match landing(self.ask(request, standing, || None)).await {
+            Err(error) if is_unasked(&error) => {
+                held.standing().doubt(request.now);
                 Err(error)
             }
             Err(error) if is_no_answer(&error) && !held.is_withdrawn() => Ok(held),
@@ -87,7 +114,7 @@ impl Keyring {
     /// A key past its TTL: the vault must be found unavailable before it is used. Once it was, the next requests use the
     /// key and have the vault asked again in the background.
     async fn through_outage(self: &Arc<Self>, request: &Request<'_>, held: Arc<HeldKey>) -> Unwrapped {
-        if held.is_in_outage(request.now) && !held.claims_doubt() {
+        if held.is_in_outage(request.now) && !held.standing().claims_doubt() {
             self.revalidate(request, &held);
             self.counters.grace_opens.count();
             return Ok(held);
@@ -112,11 +139,14 @@ impl Keyring {
     /// Waits for the vault's answer.
     async fn fetch(self: &Arc<Self>, request: &Request<'_>) -> Unwrapped {
         self.counters.cache_misses.count();
-        let standing = self.opening_standing(request.tenant, request.kek);
+        let standing = self.settled(request.tenant, Subject::unwrap(request.kek)).await;
         self.recall(&standing, Some(request.slot))?;
         let landed = || {
             let held = self.cache.get(&request.slot)?;
-            (held.freshness(&request.tenant.policy, request.now) == Freshness::Fresh).then_some(Ok(held))
+            let is_fresh = held.freshness(&request.tenant.policy, request.now) == Freshness::Fresh
+                && !held.standing().is_in_question()
+                && self.watch.trust(held.standing(), request.now) != Trust::None;
+            is_fresh.then_some(Ok(held))
         };
         self.wait_for_key(request, standing, landed).await
     }
@@ -169,10 +199,7 @@ impl Keyring {
         let keyring = Arc::clone(self);
         let tenant = request.tenant.clone();
         let slot = request.slot;
-        let wrapped = WrappedDataKey {
-            kek: request.kek.clone(),
-            bytes: request.wrapping.wrapped.into(),
-        };
+        let wrapped = request.wrapped();
         async move {
             match keyring.unwrap(&tenant, &standing, &wrapped, urgency).await {
                 Ok(data_key) => {
@@ -196,16 +223,21 @@ impl Keyring {
         } else if cause.is_outage()
             && let Some(held) = self.cache.get(&slot)
         {
-            held.note_outage(Instant::now());
+            held.note_outage(Instant::now(), self.watch.memory_of_outage(OUTAGE_MEMORY));
+        }
+    }
+}
+
+impl Request<'_> {
+    /// What the vault is asked to unwrap.
+    fn wrapped(&self) -> WrappedDataKey {
+        WrappedDataKey {
+            kek: self.kek.clone(),
+            bytes: self.wrapping.wrapped.into(),
         }
     }
 }
 
 async fn landing(flight: Flight<Unwrapped>) -> Unwrapped {
     flight.landing().await.unwrap_or_else(|| Err(lost()))
-}
-
-/// Whether the vault has said neither yes nor no.
-fn is_no_answer(error: &VaultError) -> bool {
-    matches!(error.cause().fault(), Fault::Unavailable | Fault::Service)
 }

@@ -281,15 +281,21 @@ impl KeyVault for FakeVault {
     fn forget(&self, _: &TenantKeys) {}
 }
 
-/// A replica: a sealer on a vault.
+/// A replica: a sealer on a vault. It believes every refusal at once.
 pub(crate) fn replica(vault: &Arc<FakeVault>) -> Arc<Sealer> {
-    let limits = SealerLimits {
+    replica_with(vault, |_| {})
+}
+
+/// A replica with other limits.
+pub(crate) fn replica_with(vault: &Arc<FakeVault>, change: impl FnOnce(&mut SealerLimits)) -> Arc<Sealer> {
+    let mut limits = SealerLimits {
         cached_data_keys: 10_000,
         cached_refusals: 1000,
         leases: 1_000,
-        calls_per_tenant: MOST_CALLS,
+        confirmation: Duration::ZERO,
         ..SealerLimits::default()
     };
+    change(&mut limits);
     Arc::new(Sealer::new(Arc::clone(vault) as Arc<dyn KeyVault>, limits))
 }
 

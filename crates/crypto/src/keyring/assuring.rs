@@ -1,0 +1,104 @@
+//! The vault's own word, where it is not enough that others watch: it is asked to unwrap what it unwrapped before.
+//!
+//! One call serves all that is held under a standing, and all who wait. If the vault refuses, none of them is served. If it
+//! gives no answer, they are, as unavailable is not revoked; and for a while it is asked in the background only, so that in
+//! an outage nobody waits twice. Ahead of time it is asked in the background too, by one of those who come: so who uses a key
+//! all along never waits while the vault is well.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Keyring, is_no_answer, is_unasked, lost};
+use crate::{
+    assurance::Trust,
+    flight::Flight,
+    held::{HeldKey, OUTAGE_MEMORY, REVALIDATION_PAUSE},
+    lease::Lease,
+    standing::Standing,
+    tenant::TenantKeys,
+    vault::{Urgency, VaultError, WrappedDataKey},
+};
+
+impl Keyring {
+    /// Makes sure that a data key may be used which is held, and was unwrapped from `wrapped`. Fails if the vault refuses,
+    /// or could not be asked for our own reasons.
+    pub(super) async fn assure(
+        self: &Arc<Self>,
+        tenant: &TenantKeys,
+        held: &Arc<HeldKey>,
+        wrapped: impl FnOnce() -> WrappedDataKey,
+    ) -> Result<(), VaultError> {
+        self.counters.assurances.count();
+        let word = self.ask_for_word(tenant, held, wrapped, Urgency::Watch);
+        match word.landing().await.unwrap_or_else(|| Err(lost())) {
+            Err(error) if is_unasked(&error) || !is_no_answer(&error) => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The same in the background, for one of those who come.
+    pub(super) fn assure_ahead(
+        self: &Arc<Self>,
+        tenant: &TenantKeys,
+        held: &Arc<HeldKey>,
+        wrapped: impl FnOnce() -> WrappedDataKey,
+        now: Instant,
+    ) {
+        if held.standing().claims_asking(now, REVALIDATION_PAUSE) {
+            drop(self.ask_for_word(tenant, held, wrapped, Urgency::Background));
+        }
+    }
+
+    /// How far a lease may be used: not while it is in question, and no further than its data key.
+    pub(super) fn trust_in_lease(&self, lease: &Lease, now: Instant) -> Trust {
+        if lease.standings().iter().any(|standing| standing.is_in_question()) {
+            return Trust::None;
+        }
+        self.watch.trust(lease.held().standing(), now)
+    }
+
+    /// Whether the caller is to prove anew that a version unwraps, though it was proven: as the proof does not count any more,
+    /// or as it is the caller's turn.
+    pub(super) fn is_proof_due(&self, opening: &Standing, now: Instant) -> bool {
+        match self.watch.trust(opening, now) {
+            Trust::Full => false,
+            Trust::Ending => opening.claims_asking(now, REVALIDATION_PAUSE),
+            Trust::None => true,
+        }
+    }
+
+    /// Whether the vault was asked for its word and gave no answer, which is remembered. Not if it was taken away meanwhile.
+    pub(super) fn is_in_vain(&self, standing: &Standing, error: &VaultError) -> bool {
+        let is_in_vain = is_no_answer(error) && !is_unasked(error);
+        if is_in_vain {
+            standing.note_in_vain(Instant::now(), self.watch.memory_of_outage(OUTAGE_MEMORY));
+        }
+        is_in_vain && !standing.is_withdrawn()
+    }
+
+    /// Asks the vault, unless it is being asked already under the same standing, and as urgently.
+    fn ask_for_word(
+        self: &Arc<Self>,
+        tenant: &TenantKeys,
+        held: &Arc<HeldKey>,
+        wrapped: impl FnOnce() -> WrappedDataKey,
+        urgency: Urgency,
+    ) -> Flight<Result<(), VaultError>> {
+        let standing = held.standing();
+        let landed = || (self.watch.trust(standing, Instant::now()) == Trust::Full).then_some(Ok(()));
+        self.assurances.join((standing.id(), urgency), landed, || {
+            let (keyring, tenant, held, wrapped) = (Arc::clone(self), tenant.clone(), Arc::clone(held), wrapped());
+            async move {
+                let standing = held.standing();
+                let word = keyring
+                    .unwrap_known(&tenant, standing, &wrapped, held.data_key(), urgency)
+                    .await;
+                if let Err(error) = &word {
+                    keyring.is_in_vain(standing, error);
+                }
+                word
+            }
+        })
+    }
+}

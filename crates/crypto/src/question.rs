@@ -1,0 +1,89 @@
+//! What a customer may just have taken away, for as long as that is being found out.
+//!
+//! A refusal that may pass (see [`VaultCause::is_doubtful`](crate::vault::VaultCause::is_doubtful)) puts all that it would
+//! withdraw in question: nobody uses it, and whoever would waits for the verdict. One question at a time is open of the same
+//! calls to the same vault of a tenant: whoever is refused meanwhile is one more who waits.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    id::{TenantId, VaultHost},
+    standing::Standing,
+    vault::Call,
+};
+
+/// The questions that are open.
+#[derive(Default)]
+pub(crate) struct Questions(Mutex<HashMap<Scope, Arc<Question>>>);
+
+/// Whether the customer has taken something away.
+pub(crate) struct Question {
+    scope: Scope,
+    verdict: watch::Sender<Option<Verdict>>,
+}
+
+/// Whose calls, of which kind, to which vault.
+type Scope = (TenantId, Call, VaultHost);
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is as it was.
+    Granted,
+    /// It is taken away.
+    Refused,
+}
+
+/// A question that was raised.
+pub(crate) enum Raised {
+    /// By the caller, who finds out.
+    Ours(Arc<Question>),
+    /// By another before.
+    Theirs(Arc<Question>),
+}
+
+impl Questions {
+    /// Raises a question about a call under this standing.
+    pub(crate) fn raise(&self, refused: &Standing) -> Raised {
+        let subject = refused.subject();
+        let scope = (refused.tenant(), subject.call, subject.key.vault.clone());
+        match self.lock().entry(scope) {
+            Entry::Occupied(open) => Raised::Theirs(Arc::clone(open.get())),
+            Entry::Vacant(vacant) => {
+                let question = Arc::new(Question {
+                    scope: vacant.key().clone(),
+                    verdict: watch::channel(None).0,
+                });
+                Raised::Ours(Arc::clone(vacant.insert(question)))
+            }
+        }
+    }
+
+    /// Closes a question: all who wait for it learn the verdict.
+    pub(crate) fn close(&self, question: &Question, verdict: Verdict) {
+        self.lock().remove(&question.scope);
+        question.verdict.send_replace(Some(verdict));
+    }
+
+    /// The table is never left half-changed, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Scope, Arc<Question>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Question {
+    /// Waits for the verdict.
+    pub(crate) async fn verdict(&self) -> Verdict {
+        let mut waiting = self.verdict.subscribe();
+        // The sender lives as long as the question, which the caller holds.
+        match waiting.wait_for(Option::is_some).await.map(|verdict| *verdict) {
+            Ok(Some(verdict)) => verdict,
+            Ok(None) | Err(_) => Verdict::Refused,
+        }
+    }
+}
