@@ -70,7 +70,8 @@ pub struct SealerLimits {
     pub calls: usize,
     /// Of them, the most of one tenant. Canaries are not counted.
     pub calls_per_tenant: usize,
-    /// How long a refusal that may pass is asked about again before it is believed; meanwhile nothing that it concerns is used.
+    /// How long a refusal that may pass is asked about again before it is believed; meanwhile nothing that it would withdraw is
+    /// used. It is believed, too, if the vault gives no answer meanwhile. Zero believes it at once.
     pub confirmation: Duration,
     /// What is needed to go on using what is held. `None` asks for nothing: each key then has its time and no more.
     pub assurance: Option<Assurance>,

@@ -28,7 +28,12 @@
 //!   an envelope is used only if it is registered for the tenant.
 //! - **A caller** of the right tenant with the wrong encryption context, or who takes a key for data, opens nothing.
 //! - **A customer** who withdraws its key is obeyed within its cache TTL, counted from when its vault last gave the key;
-//!   and at once where the refusal is noticed. What was asked before an eviction never answers what comes after it.
+//!   and at once where the refusal is noticed, here or, told by [`Sealer::obey`](sealer::Sealer::obey), elsewhere. What was
+//!   asked before an eviction never answers what comes after it. With an [`Assurance`](assurance::Assurance), what is held is
+//!   used without asking the vault only while others are heard to watch over the key, or for as long as the vault's own word
+//!   counts; else the vault is asked first, and only if it gives no answer is the key used to its TTL: unavailable is not
+//!   revoked. A refusal that may pass as it came is asked about again for a few seconds, and fails closed: what it would
+//!   withdraw is used by nobody meanwhile.
 //!   Only an unwrap gives a key: that a vault wraps proves nothing. So nothing is kept for opening for having been wrapped,
 //!   and nothing is sealed, nor rewrapped, under a version of a key that the vault has not unwrapped with for longer than
 //!   the tenant lets a lease last.
@@ -47,8 +52,10 @@
 //!
 //! From the inside out: `aead` and `kdf` are the primitives, `commitment` and `binding` what is authenticated, `cbor` and
 //! `envelope` the format (`docs/envelope.md`), `message` one message given its data key. `held`, `cache` and `lease` are
-//! data keys in memory, `refusals` what was refused a moment ago, `versions` which version of a key is which, `standing` and `flight` what makes eviction sudden and misses cheap, `calls` what bounds the misses,
-//! `troubles` what keeps the log short, `standstill` what notices that time was lost, and `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
+//! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `assurance` what is
+//! known of the watch over the keys, `question` what fails closed until it is known, `calls` what bounds the misses, `troubles`
+//! what keeps the log short, `news` what other replicas want to know, `standstill` what notices that time was lost, and
+//! `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
 
 pub mod assurance;
 pub mod canary;

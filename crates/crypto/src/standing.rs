@@ -314,12 +314,15 @@ impl Standings {
         }
     }
 
-    /// The tenants of whom anything is held that a vault gave.
+    /// The tenants of whom anything is held that a vault gave, or would give. A lease holds on to the standing under which its
+    /// data key was, or would be, unwrapped, too; so that is where to look.
     pub(crate) fn held(&self) -> Vec<TenantId> {
         let mut held = vec![];
         for shard in &self.shards {
             let shard = lock(shard);
-            let is_held = |standing: &Arc<Standing>| Arc::strong_count(standing) > 1 && standing.has_served();
+            let is_held = |standing: &Arc<Standing>| {
+                standing.subject.call == Call::Unwrap && standing.has_served() && Arc::strong_count(standing) > 1
+            };
             let tenants = shard.iter().filter(|(_, standings)| standings.values().any(is_held));
             held.extend(tenants.map(|(tenant, _)| tenant));
         }

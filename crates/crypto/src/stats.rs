@@ -24,7 +24,7 @@ pub struct SealerStats {
     pub vault_failures: u64,
     /// Refusals that were asked about again, as they might pass.
     pub questions: u64,
-    /// Times that the vault had to be asked before what is held was used, as nobody was heard to watch.
+    /// Uses of what is held that had to wait for the vault's word, as nobody was heard to watch.
     pub assurances: u64,
     /// Times that keys were evicted: after a refusal, or as [`Sealer::evict`](crate::sealer::Sealer::evict) was called.
     pub evictions: u64,

@@ -53,6 +53,9 @@ impl Keyring {
     async fn regain(self: &Arc<Self>, tenant: &TenantKeys, lease: &Lease, now: Instant) -> Result<(), VaultError> {
         for standing in lease.standings() {
             self.verdicts(standing).await;
+            if standing.is_withdrawn() {
+                return Ok(());
+            }
         }
         let wrapped = || lease.to_unwrap().clone();
         match self.watch.trust(lease.held().standing(), now) {

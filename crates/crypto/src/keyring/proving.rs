@@ -79,6 +79,7 @@ impl Keyring {
         urgency: Urgency,
     ) -> Result<(), VaultError> {
         self.verdicts(opening).await;
+        self.stands(opening)?;
         self.recall(opening, None)?;
         let now = Instant::now();
         let is_proven = proof == Proof::Shared && opening.has_served_within(proof_age(tenant), now);

@@ -61,6 +61,7 @@ struct State {
     version_fails: Option<(String, VaultCause)>,
     wraps_under: Option<KekId>,
     mixes_up: bool,
+    forgotten: usize,
 }
 
 impl FakeVault {
@@ -83,6 +84,11 @@ impl FakeVault {
 
     pub(crate) fn unwraps(&self) -> usize {
         self.calls().unwraps
+    }
+
+    /// How often it was told to forget what was got for a tenant.
+    pub(crate) fn forgotten(&self) -> usize {
+        self.state().forgotten
     }
 
     /// Waits until that many calls have begun.
@@ -278,7 +284,9 @@ impl KeyVault for FakeVault {
         Ok(kek(tenant, &version))
     }
 
-    fn forget(&self, _: &TenantKeys) {}
+    fn forget(&self, _: &TenantKeys) {
+        self.state().forgotten += 1;
+    }
 }
 
 /// A replica: a sealer on a vault. It believes every refusal at once.
@@ -366,6 +374,22 @@ pub(crate) fn opening(
 ) -> tokio::task::JoinHandle<Result<Opened, SealerError>> {
     let (sealer, tenant, sealed) = (Arc::clone(sealer), tenant.clone(), sealed.clone());
     tokio::spawn(async move { open(&sealer, &tenant, &sealed).await })
+}
+
+/// Seals on a task of its own.
+pub(crate) fn sealing(
+    sealer: &Arc<Sealer>,
+    tenant: &TenantKeys,
+) -> tokio::task::JoinHandle<Result<Sealed, SealerError>> {
+    let (sealer, tenant) = (Arc::clone(sealer), tenant.clone());
+    tokio::spawn(async move { seal(&sealer, &tenant).await })
+}
+
+/// Lets all that can go on do so, while the clock stands still.
+pub(crate) async fn all_wait() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The id of the data key that an envelope was sealed with.

@@ -2,15 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
+mod assuring;
 mod busy;
 mod caching;
 mod fake;
-mod following;
-mod giving_way;
+mod holding;
 mod leasing;
+mod news;
+mod obeying;
 mod outages;
 mod probing;
 mod proving;
+mod questioning;
 mod refusals;
 mod rewrapping;
 mod sealing;

@@ -1,0 +1,370 @@
+//! What is held is used without asking while somebody is heard to watch over the key. Where nobody is, only the vault's own
+//! word counts, and not for long; but unavailable is not revoked.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use keyferry_crypto::{
+    assurance::Assurance,
+    id::TenantId,
+    sealer::{Sealed, Sealer},
+    tenant::TenantKeys,
+    vault::VaultCause,
+};
+use tokio::time::{Instant, advance};
+use uuid::Uuid;
+
+use crate::fake::{
+    FakeVault, MINUTE, SECOND, all_wait, cause, open, opening, replica, replica_with, seal, sealing, tenant_with,
+};
+
+const PERIOD: Duration = Duration::from_secs(30);
+const HEARING: Duration = Duration::from_secs(10);
+
+/// Long enough for its keys and leases that none is asked for for its age in these tests.
+fn tenant() -> TenantKeys {
+    tenant_with(|policy| {
+        policy.cache_ttl = MINUTE * 60;
+        policy.lease_max_age = MINUTE * 60;
+    })
+}
+
+fn one_message_a_key() -> TenantKeys {
+    TenantKeys {
+        policy: tenant_with(|policy| policy.lease_max_messages = 1).policy,
+        ..tenant()
+    }
+}
+
+/// A vault, and a replica that wants assurance.
+fn start() -> (Arc<FakeVault>, Arc<Sealer>) {
+    start_with(PERIOD, HEARING)
+}
+
+fn start_with(period: Duration, hearing: Duration) -> (Arc<FakeVault>, Arc<Sealer>) {
+    let vault = FakeVault::new();
+    let sealer = replica_with(&vault, |limits| limits.assurance = Some(Assurance { period, hearing }));
+    (vault, sealer)
+}
+
+/// A replica that holds two data keys under one version: one sealed with here, and one elsewhere.
+async fn hot() -> (Arc<FakeVault>, Arc<Sealer>, [Sealed; 2]) {
+    let (vault, sealer) = start();
+    let theirs = seal(&replica(&vault), &tenant()).await.unwrap();
+    let ours = seal(&sealer, &tenant()).await.unwrap();
+    open(&sealer, &tenant(), &theirs).await.unwrap();
+    (vault, sealer, [ours, theirs])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deaf_replica_asks_once_for_all_that_is_held_and_all_wait_and_are_served() {
+    let (vault, sealer, sealed) = hot().await;
+    let before = vault.calls();
+    advance(PERIOD).await;
+    vault.hangs();
+    let opens: Vec<_> = sealed
+        .iter()
+        .cycle()
+        .take(20)
+        .map(|sealed| opening(&sealer, &tenant(), sealed))
+        .collect();
+    let seals: Vec<_> = (0..20).map(|_| sealing(&sealer, &tenant())).collect();
+    vault.begun(before.wraps, before.unwraps + 1).await;
+    all_wait().await;
+    assert!(!opens.iter().any(|open| open.is_finished()));
+    assert!(!seals.iter().any(|seal| seal.is_finished()));
+    vault.goes_on();
+    for open in opens {
+        open.await.unwrap().unwrap();
+    }
+    for seal in seals {
+        seal.await.unwrap().unwrap();
+    }
+    assert_eq!((vault.wraps(), vault.unwraps()), (before.wraps, before.unwraps + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_uses_a_key_all_along_never_waits_and_the_vault_is_asked_once_a_period() {
+    let (vault, sealer, sealed) = hot().await;
+    let before = vault.calls();
+    for second in 0..300 {
+        advance(SECOND).await;
+        // Whoever waited would wait for ever.
+        vault.hangs();
+        open(&sealer, &tenant(), &sealed[second % 2]).await.unwrap();
+        seal(&sealer, &tenant()).await.unwrap();
+        all_wait().await;
+        vault.goes_on();
+        all_wait().await;
+    }
+    assert_eq!(vault.wraps(), before.wraps);
+    let asked = vault.unwraps() - before.unwraps;
+    assert!((10..=15).contains(&asked), "asked {asked} times in five minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_nobody_uses_is_not_asked_for() {
+    let (vault, _sealer, _) = hot().await;
+    let before = vault.calls();
+    advance(MINUTE * 10).await;
+    all_wait().await;
+    assert_eq!(vault.calls(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_others_are_heard_the_vault_is_not_asked() {
+    let (vault, sealer, sealed) = hot().await;
+    let before = vault.calls();
+    for second in 0..300 {
+        sealer.heard(Instant::now());
+        advance(SECOND * 5).await;
+        open(&sealer, &tenant(), &sealed[second % 2]).await.unwrap();
+        seal(&sealer, &tenant()).await.unwrap();
+    }
+    all_wait().await;
+    assert_eq!(vault.calls(), before);
+    advance(HEARING).await;
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    assert_eq!(vault.unwraps(), before.unwraps + 1, "that is long ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_heard_late_counts_from_when_it_was_told_and_takes_nothing_back() {
+    let (vault, sealer, sealed) = hot().await;
+    let told = Instant::now() + PERIOD;
+    advance(PERIOD + SECOND * 9).await;
+    sealer.heard(told);
+    sealer.heard(told - SECOND * 5);
+    let before = vault.unwraps();
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    assert_eq!(vault.unwraps(), before);
+    advance(SECOND).await;
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    assert_eq!(vault.unwraps(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_nobody_watches_is_asked_for_and_no_other_until_it_is_watched_again() {
+    let (vault, sealer, sealed) = hot().await;
+    let neighbour = TenantKeys {
+        tenant: TenantId(Uuid::from_u128(99)),
+        ..tenant()
+    };
+    let theirs = seal(&sealer, &neighbour).await.unwrap();
+    advance(PERIOD).await;
+    sealer.heard(Instant::now());
+    sealer.mistrust([tenant().tenant].into());
+    let before = vault.unwraps();
+    open(&sealer, &neighbour, &theirs).await.unwrap();
+    assert_eq!(vault.unwraps(), before);
+    seal(&sealer, &tenant()).await.unwrap();
+    assert_eq!(vault.unwraps(), before + 1);
+    advance(PERIOD).await;
+    sealer.heard(Instant::now());
+    sealer.mistrust([neighbour.tenant].into());
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    seal(&sealer, &tenant()).await.unwrap();
+    assert_eq!(vault.unwraps(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_vaults_word_is_for_one_version_alone() {
+    let (vault, sealer, [old, _]) = hot().await;
+    vault.rotates();
+    let new = seal(&replica(&vault), &tenant()).await.unwrap();
+    advance(SECOND * 15).await;
+    open(&sealer, &tenant(), &new).await.unwrap();
+    advance(SECOND * 15).await;
+    let before = vault.unwraps();
+    open(&sealer, &tenant(), &new).await.unwrap();
+    assert_eq!(vault.unwraps(), before);
+    open(&sealer, &tenant(), &old).await.unwrap();
+    assert_eq!(vault.unwraps(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_given_however_the_vault_came_to_be_asked() {
+    let (vault, sealer, sealed) = hot().await;
+    let cold = seal(&replica(&vault), &tenant()).await.unwrap();
+    advance(SECOND * 20).await;
+    open(&sealer, &tenant(), &cold).await.unwrap();
+    advance(SECOND * 15).await;
+    let before = vault.calls();
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    seal(&sealer, &tenant()).await.unwrap();
+    assert_eq!(vault.calls(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_counts_from_when_the_vault_was_asked_and_not_from_when_it_answered() {
+    let (vault, sealer) = start();
+    let sealed = seal(&replica(&vault), &tenant()).await.unwrap();
+    vault.hangs();
+    let slow = opening(&sealer, &tenant(), &sealed);
+    vault.begun(1, 2).await;
+    advance(SECOND * 20).await;
+    vault.goes_on();
+    slow.await.unwrap().unwrap();
+    advance(SECOND * 10).await;
+    vault.fails(VaultCause::KeyDisabled);
+    let opened = open(&sealer, &tenant(), &sealed).await;
+    assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_vault_refuses_nobody_is_served_and_not_those_who_waited_either() {
+    let (vault, sealer, sealed) = hot().await;
+    let before = vault.calls();
+    advance(PERIOD).await;
+    vault.fails(VaultCause::KeyDisabled);
+    vault.hangs();
+    let opens: Vec<_> = sealed
+        .iter()
+        .map(|sealed| opening(&sealer, &tenant(), sealed))
+        .collect();
+    let seals: Vec<_> = (0..2).map(|_| sealing(&sealer, &tenant())).collect();
+    vault.begun(before.wraps, before.unwraps + 1).await;
+    all_wait().await;
+    vault.goes_on();
+    for open in opens {
+        assert_eq!(cause(open.await.unwrap()), Some(VaultCause::KeyDisabled));
+    }
+    for seal in seals {
+        assert_eq!(cause(seal.await.unwrap()), Some(VaultCause::KeyDisabled));
+    }
+    assert_eq!((vault.wraps(), vault.unwraps()), (before.wraps, before.unwraps + 1));
+    for sealed in &sealed {
+        let opened = open(&sealer, &tenant(), sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawal_is_obeyed_within_the_period_though_the_replica_is_deaf() {
+    for tenant in [tenant(), one_message_a_key()] {
+        let (vault, sealer) = start();
+        let sealed = seal(&sealer, &tenant).await.unwrap();
+        open(&sealer, &tenant, &sealed).await.unwrap();
+        // The right to wrap is left.
+        vault.fails_to_unwrap(VaultCause::RoleMissing);
+        let withdrawn = Instant::now();
+        let mut last = withdrawn;
+        for _ in 0..120 {
+            advance(SECOND).await;
+            if seal(&sealer, &tenant).await.is_ok() || open(&sealer, &tenant, &sealed).await.is_ok() {
+                last = Instant::now();
+            }
+        }
+        assert!(last - withdrawn < PERIOD, "served after {:?}", last - withdrawn);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_seals_stops_within_the_period_too() {
+    for tenant in [tenant(), one_message_a_key()] {
+        let (vault, sealer) = start();
+        seal(&sealer, &tenant).await.unwrap();
+        vault.fails_to_unwrap(VaultCause::KeyDisabled);
+        advance(PERIOD).await;
+        for _ in 0..3 {
+            assert_eq!(cause(seal(&sealer, &tenant).await), Some(VaultCause::KeyDisabled));
+            advance(SECOND * 6).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_vault_gives_no_answer_a_key_is_used_to_its_end_and_who_uses_it_waits_once() {
+    for failure in [VaultCause::Timeout, VaultCause::Throttled, VaultCause::AppSecretExpired] {
+        let (vault, sealer, sealed) = hot().await;
+        advance(PERIOD).await;
+        vault.fails(failure);
+        open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+        let before = vault.unwraps();
+        for second in 0..60 {
+            advance(SECOND).await;
+            vault.hangs();
+            open(&sealer, &tenant(), &sealed[second % 2]).await.unwrap();
+            seal(&sealer, &tenant()).await.unwrap();
+            all_wait().await;
+            vault.goes_on();
+            all_wait().await;
+        }
+        let asked = vault.unwraps() - before;
+        assert!(
+            (8..=13).contains(&asked),
+            "{failure:?}: asked {asked} times in a minute"
+        );
+        vault.fails(VaultCause::KeyDisabled);
+        advance(SECOND * 5).await;
+        let _noticed_in_the_background = open(&sealer, &tenant(), &sealed[0]).await;
+        all_wait().await;
+        for sealed in &sealed {
+            let opened = open(&sealer, &tenant(), sealed).await;
+            assert_eq!(cause(opened), Some(VaultCause::KeyDisabled), "{failure:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_vault_was_asked_in_vain_is_no_reason_for_longer_than_its_word_would_be() {
+    let (vault, sealer, sealed) = hot().await;
+    advance(PERIOD).await;
+    vault.fails(VaultCause::Timeout);
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    vault.fails(VaultCause::KeyDisabled);
+    advance(PERIOD).await;
+    for sealed in &sealed {
+        let opened = open(&sealer, &tenant(), sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_its_ttl_a_key_is_not_used_for_want_of_an_answer() {
+    let (vault, sealer) = start();
+    let tenant = tenant_with(|_| {});
+    let sealed = seal(&sealer, &tenant).await.unwrap();
+    vault.fails(VaultCause::Timeout);
+    let began = Instant::now();
+    while open(&sealer, &tenant, &sealed).await.is_ok() {
+        advance(SECOND * 5).await;
+    }
+    let lasted = began.elapsed();
+    assert!((MINUTE * 4..=MINUTE * 5).contains(&lasted), "{lasted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_machine_stood_still_nothing_was_heard() {
+    let (vault, sealer) = start_with(SECOND, MINUTE * 60);
+    let slept = Arc::new(AtomicU64::new(0));
+    let maintenance = tokio::spawn({
+        let (sealer, slept, began) = (Arc::clone(&sealer), Arc::clone(&slept), Instant::now());
+        let wall_clock = move || SystemTime::UNIX_EPOCH + began.elapsed() + Duration::from_secs(slept.load(Relaxed));
+        async move { sealer.maintain_by(wall_clock).await }
+    });
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let told = Instant::now();
+    sealer.heard(told);
+    tokio::time::sleep(SECOND * 10).await;
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(vault.unwraps(), 1);
+    slept.store(3600, Relaxed);
+    tokio::time::sleep(SECOND * 2).await;
+    sealer.heard(told);
+    for unwraps in 2..5 {
+        open(&sealer, &tenant(), &sealed).await.unwrap();
+        assert_eq!(vault.unwraps(), unwraps);
+        tokio::time::sleep(SECOND).await;
+    }
+    sealer.heard(Instant::now());
+    tokio::time::sleep(SECOND * 10).await;
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    assert_eq!(vault.unwraps(), 4);
+    maintenance.abort();
+}
