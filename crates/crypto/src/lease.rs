@@ -128,6 +128,11 @@ impl Lease {
         &self.wrapped.kek
     }
 
+    /// Whether it must not be used before it is known whether it still may.
+    pub(crate) fn is_in_question(&self) -> bool {
+        self.standings().iter().any(|standing| standing.is_in_question())
+    }
+
     /// What a vault is asked to unwrap to have the data key again.
     pub(crate) fn to_unwrap(&self) -> &WrappedDataKey {
         &self.wrapped

@@ -52,7 +52,7 @@ impl Keyring {
 
     /// How far a lease may be used: not while it is in question, and no further than its data key.
     pub(super) fn trust_in_lease(&self, lease: &Lease, now: Instant) -> Trust {
-        if lease.standings().iter().any(|standing| standing.is_in_question()) {
+        if lease.is_in_question() {
             return Trust::None;
         }
         self.watch.trust(lease.held().standing(), now)

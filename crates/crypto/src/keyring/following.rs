@@ -37,9 +37,10 @@ impl Keyring {
         }
     }
 
-    /// Moves a lease to the standing that was begun anew, if it is under the newest version; else has another one made.
+    /// Moves a lease to the standing that was begun anew, if it is under the newest version and in no question; else has another
+    /// one made.
     fn go_on_under(self: &Arc<Self>, tenant: &TenantKeys, newest: &KekId, anew: Arc<Standing>, lease: &Lease) {
-        if lease.kek() == newest {
+        if lease.kek() == newest && !lease.is_in_question() {
             self.leases.insert(tenant.tenant, &Arc::new(lease.moved_to(anew)));
         } else {
             self.note_superseded();

@@ -16,7 +16,10 @@ use keyferry_crypto::{
     tenant::TenantKeys,
     vault::VaultCause,
 };
-use tokio::time::{Instant, advance};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, advance},
+};
 use uuid::Uuid;
 
 use crate::fake::{
@@ -76,8 +79,8 @@ async fn a_deaf_replica_asks_once_for_all_that_is_held_and_all_wait_and_are_serv
     let seals: Vec<_> = (0..20).map(|_| sealing(&sealer, &tenant())).collect();
     vault.begun(before.wraps, before.unwraps + 1).await;
     all_wait().await;
-    assert!(!opens.iter().any(|open| open.is_finished()));
-    assert!(!seals.iter().any(|seal| seal.is_finished()));
+    assert!(!opens.iter().any(JoinHandle::is_finished));
+    assert!(!seals.iter().any(JoinHandle::is_finished));
     vault.goes_on();
     for open in opens {
         open.await.unwrap().unwrap();

@@ -7,7 +7,10 @@ use keyferry_crypto::{
     tenant::TenantKeys,
     vault::VaultCause,
 };
-use tokio::time::{Instant, advance};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, advance},
+};
 
 use crate::fake::{
     FakeVault, MINUTE, SECOND, all_wait, cause, key, open, opening, replica, replica_with, seal, sealing, tenant_with,
@@ -57,8 +60,8 @@ async fn a_refusal_that_passes_is_seen_by_no_caller_and_meanwhile_nobody_is_serv
         ];
         let seals = [sealing(&sealer, &tenant()), sealing(&sealer, &tenant())];
         all_wait().await;
-        assert!(!waiting.iter().any(|open| open.is_finished()), "{refusal:?}");
-        assert!(!seals.iter().any(|seal| seal.is_finished()), "{refusal:?}");
+        assert!(!waiting.iter().any(JoinHandle::is_finished), "{refusal:?}");
+        assert!(!seals.iter().any(JoinHandle::is_finished), "{refusal:?}");
         assert_eq!(
             vault.unwraps(),
             before.unwraps + 1,
