@@ -10,7 +10,7 @@ use keyferry_crypto::id::TenantId;
 use tokio::time::Instant;
 
 use crate::{
-    patience::{Asked, in_time},
+    patience::{Asked, Away, in_time},
     watch::KeyWatch,
 };
 
@@ -24,6 +24,8 @@ struct Holding {
     said: BTreeMap<TenantId, Instant>,
     /// Of whom something is held somewhere and whose keys nobody has looked at for too long.
     overdue: Vec<TenantId>,
+    /// When that was last known.
+    asked_at: Instant,
     saying: Asked,
     asking: Asked,
 }
@@ -35,48 +37,68 @@ impl KeyWatch {
         let mut holding = Holding {
             said: BTreeMap::new(),
             overdue: Vec::new(),
+            asked_at: Instant::now(),
             saying: Asked::but("it cannot be said of whom something is held"),
             asking: Asked::but("it cannot be asked whose keys are overdue"),
         };
         loop {
             let held: BTreeSet<_> = self.parts.sealer.holding().into_iter().collect();
-            self.say(&mut holding, &held).await;
+            holding.said.retain(|tenant, _| held.contains(tenant));
             self.mistrust(&holding, &held);
-            let overdue = in_time(self.parts.store.overdue(HELD, self.watched_within())).await;
+            let asked_at = Instant::now();
+            let overdue = in_time(self.parts.store.overdue(HELD, self.watched_within()));
+            let (said, overdue) = tokio::join!(self.say(holding.unsaid(&held)), overdue);
+            holding.note_said(said);
             if let Some(overdue) = holding.asking.note(overdue) {
-                holding.overdue = overdue;
+                (holding.overdue, holding.asked_at) = (overdue, asked_at);
             }
             self.mistrust(&holding, &held);
             tokio::time::sleep(self.config.holding_pause()).await;
         }
     }
 
-    async fn say(&self, holding: &mut Holding, held: &BTreeSet<TenantId>) {
-        holding.said.retain(|tenant, _| held.contains(tenant));
-        let is_to_be_said = |tenant: &&TenantId| holding.said.get(tenant).is_none_or(|at| at.elapsed() >= SAY_AGAIN);
-        let unsaid: Vec<_> = held.iter().filter(is_to_be_said).copied().collect();
+    /// Says of these that something is held. Answers of whom it could be said, and when that began.
+    async fn say(&self, unsaid: Vec<TenantId>) -> (Vec<TenantId>, Instant, Result<(), Away>) {
+        let (mut said, now) = (Vec::new(), Instant::now());
         for some in unsaid.chunks(AT_ONCE) {
-            let now = Instant::now();
-            let said = in_time(self.parts.store.note_held(some, self.config.period())).await;
-            if holding.saying.note(said).is_none() {
-                return;
+            if let Err(error) = in_time(self.parts.store.note_held(some, self.config.period())).await {
+                return (said, now, Err(error));
             }
-            holding.said.extend(some.iter().map(|&tenant| (tenant, now)));
+            said.extend_from_slice(some);
         }
+        (said, now, Ok(()))
     }
 
-    /// Tells the sealer which of those held are not known to be watched: overdue ones; those of whom nobody knows yet that they
-    /// are held; and those of whose key the watch says that it gets no answer, which it may only from where it is made.
+    /// Tells the sealer which of those held are not known to be watched: overdue ones, or all if that
+    /// cannot be asked; those of whom nobody knows yet that they are held; and those of whose key the watch says that it gets no
+    /// answer, which may be so only where it is made.
     fn mistrust(&self, holding: &Holding, held: &BTreeSet<TenantId>) {
         let is_overdue: HashSet<_> = holding.overdue.iter().collect();
         let unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_blind = holding.asked_at.elapsed() > self.config.hearing();
         let is_watched = |tenant: &TenantId| {
-            holding.said.contains_key(tenant) && !is_overdue.contains(tenant) && !unanswered.contains(tenant)
+            !is_blind
+                && holding.said.contains_key(tenant)
+                && !is_overdue.contains(tenant)
+                && !unanswered.contains(tenant)
         };
         let mistrusted: HashSet<_> = held.iter().filter(|tenant| !is_watched(tenant)).copied().collect();
         drop(unanswered);
         self.counters.mistrusted.store(mistrusted.len() as u64, Relaxed);
         self.parts.sealer.mistrust(mistrusted);
+    }
+}
+
+impl Holding {
+    /// Of whom it is to be said, for the first time or again.
+    fn unsaid(&self, held: &BTreeSet<TenantId>) -> Vec<TenantId> {
+        let is_unsaid = |tenant: &&TenantId| self.said.get(tenant).is_none_or(|at| at.elapsed() >= SAY_AGAIN);
+        held.iter().filter(is_unsaid).copied().collect()
+    }
+
+    fn note_said(&mut self, (said, at, end): (Vec<TenantId>, Instant, Result<(), Away>)) {
+        self.said.extend(said.into_iter().map(|tenant| (tenant, at)));
+        self.saying.note(end);
     }
 }
 

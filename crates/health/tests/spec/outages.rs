@@ -9,7 +9,7 @@ use keyferry_registry::{Revision, key::KeyNews};
 use crate::{
     store::Cut,
     vault::kek,
-    world::{PERIOD, SECOND, World},
+    world::{LEASE, PERIOD, SECOND, TRY, World},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -127,31 +127,33 @@ async fn a_withdrawal_is_acknowledged_late_rather_than_never() {
 #[tokio::test(start_paused = true)]
 async fn whose_key_nobody_looks_at_is_mistrusted() {
     let world = World::new();
-    let acme = world.tenant();
-    let (one, two) = (world.replica(), world.replica());
-    for replica in [&one, &two] {
-        replica.keys.holds(acme.keys.tenant);
+    let (acme, globex) = (world.tenant(), world.tenant());
+    let one = world.replica();
+    for tenant in [&acme, &globex] {
+        one.keys.holds(tenant.keys.tenant);
     }
     world.passes(PERIOD * 2).await;
     assert!(one.keys.told().mistrusted.is_empty());
-    // The owner is alive for the registry, and looks at nothing; so that nobody else may.
-    let owner = if world.store.health(acme.keys.tenant).owner == Some(one.id) {
-        &one
-    } else {
-        &two
-    };
-    let other = if owner.id == one.id { &two } else { &one };
-    world.store.is_cut_off(other.id, Cut::Failing);
-    owner.dies();
-    world.passes(MINUTE).await;
-    world.store.comes_back();
-    world.passes(Duration::from_millis(1)).await;
-    assert!(
-        !other.keys.told().mistrusted.contains(&acme.keys.tenant),
-        "it is deaf, which the sealer knows"
-    );
-    world.passes(SECOND * 10).await;
-    assert!(other.keys.told().mistrusted.is_empty(), "it looks again");
+    world.store.is_kept_by_nobody(acme.keys.tenant);
+    world.passes(PERIOD + LEASE + TRY + SECOND * 3).await;
+    assert_eq!(one.keys.told().mistrusted, [acme.keys.tenant].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_cannot_ask_whose_keys_are_looked_at_mistrusts_all() {
+    for cut in [Cut::Failing, Cut::Silent] {
+        let world = World::new();
+        let acme = world.tenant();
+        let one = world.replica();
+        one.keys.holds(acme.keys.tenant);
+        world.passes(PERIOD).await;
+        world.store.is_cut_off(one.id, cut);
+        world.passes(SECOND * 25).await;
+        assert_eq!(one.keys.told().mistrusted, [acme.keys.tenant].into());
+        world.store.comes_back();
+        world.passes(SECOND * 15).await;
+        assert!(one.keys.told().mistrusted.is_empty());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use keyferry_registry::{
     key::{Acknowledgement, Claimed, KeyEvent, KeyHealth, KeyNews, KeyState, Looked, Replica, ReplicaId},
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::clock::clock;
 
@@ -104,6 +105,14 @@ impl FakeStore {
         let state = self.state();
         let all = state.acknowledgements.get(&revision).into_iter().flatten();
         all.map(|acknowledgement| acknowledgement.replica).collect()
+    }
+
+    /// Some replica keeps a key to itself, and does not look at it.
+    pub(crate) fn is_kept_by_nobody(&self, tenant: TenantId) {
+        let mut state = self.state();
+        let health = &mut state.keys.get_mut(&tenant).expect("there").health;
+        health.owner = Some(ReplicaId(Uuid::nil()));
+        health.owned_until = Some(clock() + Duration::from_hours(1));
     }
 
     /// The store is away for all.
