@@ -33,15 +33,19 @@ pub(super) async fn tell(
     Ok(revisions.first().copied())
 }
 
-/// Whether the same was told after that time, and the key was not found healthy since. What the vault said is not what makes
-/// news the same: each of its answers has an id of its own.
+/// Whether the same was told after that time, and nothing since that makes it news again: of a withdrawal that the key was
+/// healthy, of a state another state or a withdrawal, of a version another version. What the vault said is not what makes news the
+/// same: each of its answers has an id of its own.
 async fn was_told(tx: &mut Transaction<'static, Sqlite>, news: &NewsRow, after: i64) -> Result<bool, RegistryError> {
     let told = sqlx::query_scalar(
         "select exists (
              select 1 from key_events as told
              where tenant_id = ?1 and kind = ?2 and json_remove(details, '$.evidence') = json_remove(?3, '$.evidence') and at > ?4
-                 and not exists (select 1 from key_events as since where since.tenant_id = told.tenant_id
-                     and since.revision > told.revision and since.kind = 'state' and since.details ->> 'state' = 'healthy'))",
+                 and not exists (select 1 from key_events as since
+                     where since.tenant_id = told.tenant_id and since.revision > told.revision
+                         and case ?2 when 'withdrawn' then since.kind = 'state' and since.details ->> 'state' = 'healthy'
+                             when 'state' then since.kind in ('state', 'withdrawn')
+                             else since.kind = ?2 end))",
     )
     .bind(news.tenant_id)
     .bind(news.kind)
