@@ -99,6 +99,8 @@ impl Raw {
         let url: DatabaseUrl = url.parse().expect("a URL");
         match url {
             DatabaseUrl::Postgres(options) => {
+                // Many rows at once take longer than a request may.
+                let options = options.options([("statement_timeout", "0")]);
                 Self::Postgres(PgConnection::connect_with(&options).await.expect("the server answers"))
             }
             DatabaseUrl::Sqlite(options) => {
