@@ -301,11 +301,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_comes_soon_is_waited_for_in_order_and_one_that_does_not_is_told_at_once() {
         let restraints = shared_by(400);
-        let request = |units| spend(&restraints, &acme(), Urgency::Request, units);
-        let now = |units| {
-            let (restraints, acme) = (&restraints, acme());
-            async move { spend(restraints, &acme, Urgency::Request, units).await }.now_or_never()
-        };
+        let vault = acme();
+        let request = |units| spend(&restraints, &vault, Urgency::Request, units);
+        let now = |units| request(units).now_or_never();
         request(8).await.unwrap();
         let refused = now(1).expect("nobody waits in vain").unwrap_err();
         assert_eq!(refused.cause(), VaultCause::QuotaSpent);
@@ -345,13 +343,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_uses_no_key_costs_nothing() {
         let restraints = shared_by(4_000);
-        let restraint = restraints.of(&acme());
+        let (acme, restraint) = (acme(), restraints.of(&acme()));
         for _ in 0..1_000 {
             let toll = Toll::free(Claim::Background);
-            let spent = restraints.spend(&acme(), &restraint, toll, Instant::now());
+            let spent = restraints.spend(&acme, &restraint, toll, Instant::now());
             spent.await.unwrap();
         }
-        assert_eq!(restraints.gauge(&acme()), None);
+        assert_eq!(restraints.gauge(&acme), None);
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ async fn a_reader_reads_the_rotation_policy_and_a_crypto_user_does_not() {
     let refused = vault.rotation_policy(OURS, &key(), Route::Public).await.unwrap_err();
     assert_eq!(refused.cause(), VaultCause::RoleMissing);
     assert_eq!(refused.evidence().code.as_deref(), Some("ForbiddenByRbac"));
-    assert_eq!(world.count(Operation::GetRotationPolicy), 2, "heard twice");
+    assert_eq!(world.count(Operation::GetRotationPolicy), 1, "a refusal is final");
     world.assign(Role::Reader);
     let policy = vault.rotation_policy(OURS, &key(), Route::Public).await.unwrap();
     assert_eq!(policy, RotationPolicy::default(), "none of its own");
