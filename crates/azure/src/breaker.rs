@@ -297,10 +297,11 @@ mod tests {
         let now = Instant::now();
         let (breaker, until) = open(now);
         assert!(now + SECOND / 2 <= until && until <= now + SECOND);
-        let refused = breaker.enter(now + SECOND / 4).unwrap_err();
+        let later = now + SECOND / 4;
+        let refused = breaker.enter(later).unwrap_err();
         assert_eq!(refused.cause(), VaultCause::VaultFailed);
         assert_eq!(refused.evidence(), outage().evidence());
-        assert_eq!(refused.retry_after(), Some(until - now - SECOND / 4));
+        assert_eq!(refused.retry_after(), Some(until - later));
         assert!(breaker.is_open());
     }
 

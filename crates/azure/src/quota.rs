@@ -15,7 +15,7 @@ use std::{
 use tokio::time::Instant;
 
 use self::window::Window;
-use crate::gauge::Gauge;
+use crate::{gauge::Gauge, jitter::between};
 
 /// What one replica spends of one vault's limit.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ struct Account {
     cut: Option<(f64, Instant)>,
     /// What the last call cost.
     price: u32,
+    /// Until when those who were told to come back will have taken all room there is.
+    promised: Instant,
 }
 
 impl Quota {
@@ -36,20 +38,27 @@ impl Quota {
             window: Window::new(now),
             cut: None,
             price: 1,
+            promised: now,
         }))
     }
 
     /// Spends `units` for a call that somebody waits for: the time at which it may be made, after those that were told theirs
-    /// before it. If that is later than `latest`, nothing is spent, and the time is the error.
+    /// before it. If that is later than `latest`, nothing is spent, and the error is the time to come back at: when there is
+    /// room, and will be when others who were told a time have come back too.
     pub(crate) fn book(&self, units: u32, limit: f64, latest: Instant, now: Instant) -> Result<Instant, Instant> {
         let mut account = self.account();
         let limit = account.left_of(limit, now);
         let turn = account.window.turn(units, limit, now);
         if turn > latest {
-            return Err(turn);
+            return Err(account.promise(turn, f64::from(units) / limit, now));
         }
         account.spend(units, turn);
         Ok(turn)
+    }
+
+    /// Takes back what was spent for a turn that is waited for no more.
+    pub(crate) fn give_back(&self, units: u32, turn: Instant) {
+        self.account().window.give_back(units, turn);
     }
 
     /// Spends `units` for a call that gives way to others: now, and only if less than half of the limit is spent with it. If
@@ -103,6 +112,17 @@ impl Account {
         self.window.spend(units, at);
     }
 
+    /// A time for somebody to come back at, who will take that share of a window's room. Times are not told for ever ahead:
+    /// whoever was told one may never come. Those for whom no room is left until then come back at any time in its second half.
+    fn promise(&mut self, turn: Instant, share: f64, now: Instant) -> Instant {
+        let told = turn.max(self.promised);
+        if told > now + LONGEST_PROMISE {
+            return turn.max(now + between(LONGEST_PROMISE / 2, LONGEST_PROMISE));
+        }
+        self.promised = told + Gauge::WINDOW.mul_f64(share.min(1.0));
+        told
+    }
+
     fn left_of(&self, limit: f64, now: Instant) -> f64 {
         limit * self.share(now)
     }
@@ -115,6 +135,9 @@ impl Account {
         })
     }
 }
+
+/// The longest that somebody is told to stay away while there is room before that.
+const LONGEST_PROMISE: Duration = Duration::from_mins(1);
 
 /// For how long a cut limit stays as it is: until the vault's own span of ten seconds is over.
 const SETTLING: Duration = Gauge::WINDOW;
@@ -164,6 +187,43 @@ mod tests {
         assert!(second >= later + SECOND * 10, "{:?}", second - now);
         // What was told is true.
         assert_eq!(quota.book(1, 16.0, second, second), Ok(second));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_sent_away_together_is_not_told_to_come_back_together() {
+        let now = Instant::now();
+        let quota = Quota::new(now);
+        taken(&quota, 8, 3200.0, now);
+        let mut told: Vec<_> = (0..10_000)
+            .map(|_| quota.book(8, 3200.0, now, now).unwrap_err() - now)
+            .collect();
+        told.sort();
+        // As many at a time as there is room for, and the rest spread.
+        let within = |from: u64, to: u64| {
+            let span = Duration::from_secs(from)..Duration::from_secs(to);
+            told.iter().filter(|told| span.contains(*told)).count()
+        };
+        assert!((395..=400).contains(&within(20, 30)), "{}", within(20, 30));
+        assert!(told[9_999] <= LONGEST_PROMISE && told[2_500] < told[9_000]);
+        // They come back when they were told, and are let in.
+        let mut let_in = 0;
+        for told in told.iter().filter(|told| **told < SECOND * 50) {
+            let back = now + *told;
+            let_in += u32::from(quota.book(8, 3200.0, back + SECOND, back).is_ok());
+        }
+        assert!(let_in > 1_500, "{let_in}");
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_waited_for_no_more_is_anothers() {
+        let now = Instant::now();
+        let quota = Quota::new(now);
+        taken(&quota, 1, 10.0, now);
+        let soon = now + Duration::from_millis(9_500);
+        for _ in 0..100 {
+            let turn = quota.book(10, 10.0, soon + SECOND, soon).unwrap();
+            quota.give_back(10, turn);
+        }
     }
 
     #[tokio::test]

@@ -54,6 +54,18 @@ impl Window {
         }
     }
 
+    /// Takes back what was spent at a time, as it was not used after all.
+    pub(super) fn give_back(&mut self, units: u32, at: Instant) {
+        let tick = self.tick(at);
+        if let Some((_, sum)) = self.spent.iter_mut().find(|(there, _)| *there == tick) {
+            *sum = sum.saturating_sub(units);
+        }
+        // A last turn that is nobody's keeps nobody waiting.
+        while self.spent.back().is_some_and(|&(_, sum)| sum == 0) {
+            self.spent.pop_back();
+        }
+    }
+
     /// What is spent in the last ten seconds, and promised for the next.
     pub(super) fn spent(&mut self, now: Instant) -> u32 {
         self.forget(now);

@@ -17,11 +17,24 @@ async fn a_hundred_wraps_at_once_need_one_token() {
 
 #[tokio::test]
 async fn while_a_token_is_valid_entra_may_be_down() {
-    let world = World::new().await;
-    let vault = world.vault();
-    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
-    world.fault(Operation::Token, Fault::Hang, None);
-    vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+    for fault in [
+        Fault::Hang,
+        Fault::Latency { millis: 600_000 },
+        Fault::Throttle { retry_after: Some(60) },
+        Fault::Status { status: 503 },
+        Fault::Nonsense,
+        Fault::Reset,
+    ] {
+        let world = World::new().await;
+        let vault = world.vault();
+        let wrapped = vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+        world.fault(Operation::Token, fault.clone(), None);
+        for _ in 0..5 {
+            vault.wrap(&tenant(VAULT), &data_key()).await.unwrap();
+            vault.unwrap(&tenant(VAULT), &wrapped).await.unwrap();
+        }
+        assert_eq!(world.count(Operation::Token), 1, "{fault:?}");
+    }
 }
 
 #[tokio::test]
