@@ -14,7 +14,7 @@ use keyferry_crypto::{
     id::TenantId,
     sealer::{Sealed, Sealer},
     tenant::TenantKeys,
-    vault::VaultCause,
+    vault::{Call, Urgency, VaultCause},
 };
 use tokio::{
     task::JoinHandle,
@@ -23,7 +23,8 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::fake::{
-    FakeVault, MINUTE, SECOND, all_wait, cause, open, opening, replica, replica_with, seal, sealing, tenant_with,
+    FakeVault, MINUTE, MOST_CALLS, SECOND, all_wait, cause, made_up, open, opening, replica, replica_with, seal,
+    sealing, tenant_with,
 };
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -326,6 +327,58 @@ async fn that_the_vault_was_asked_in_vain_is_no_reason_for_longer_than_its_word_
         let opened = open(&sealer, &tenant(), sealed).await;
         assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_has_the_vault_asked_as_urgently_as_by_a_canary_and_nobody_is_in_the_way() {
+    let (vault, sealer) = start_with(PERIOD, HEARING);
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    vault.hangs();
+    let taken: Vec<_> = (0..MOST_CALLS)
+        .map(|number| opening(&sealer, &tenant(), &made_up(&sealed, number.try_into().unwrap())))
+        .collect();
+    vault.begun(1, 1 + MOST_CALLS).await;
+    vault.goes_on();
+    vault.hangs();
+    advance(PERIOD).await;
+    let waiting = opening(&sealer, &tenant(), &sealed);
+    vault.begun(1, 2 + MOST_CALLS).await;
+    assert_eq!(vault.urgencies(Call::Unwrap).last(), Some(&Urgency::Watch));
+    vault.goes_on();
+    waiting.await.unwrap().unwrap();
+    for open in taken {
+        assert_eq!(cause(open.await.unwrap()), Some(VaultCause::KeyNotFound));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ahead_of_time_the_vault_is_left_to_others_where_its_limits_are_near() {
+    let (vault, sealer, sealed) = hot().await;
+    vault.is_full(true);
+    let before = vault.unwraps();
+    for _ in 0..29 {
+        advance(SECOND).await;
+        open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+        all_wait().await;
+    }
+    assert_eq!(vault.unwraps(), before);
+    assert_eq!(vault.urgencies(Call::Unwrap).last(), Some(&Urgency::Background));
+    advance(SECOND).await;
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    assert_eq!(vault.unwraps(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_rewrapped_before_is_given_out_on_the_vaults_word_too() {
+    let (vault, sealer, [old, _]) = hot().await;
+    vault.rotates();
+    advance(SECOND * 10).await;
+    let new = sealer.rewrap(&tenant(), &old.envelope).await.unwrap();
+    assert_ne!(new.kek, old.kek);
+    advance(PERIOD).await;
+    vault.fails_at_version(&new.kek, VaultCause::KeyDisabled);
+    let rewrapped = sealer.rewrap(&tenant(), &old.envelope).await;
+    assert_eq!(cause(rewrapped), Some(VaultCause::KeyDisabled));
 }
 
 #[tokio::test(start_paused = true)]

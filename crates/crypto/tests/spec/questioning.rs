@@ -258,6 +258,24 @@ async fn a_wrap_that_is_refused_stops_sealing_meanwhile_and_has_the_vault_asked_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_whose_renewal_is_refused_is_used_by_nobody_meanwhile_and_not_by_following_a_version_either() {
+    let (vault, sealer, [hot, _]) = hot().await;
+    advance(MINUTE * 41 / 10).await;
+    let before = vault.calls();
+    vault.fails_to_wrap(VaultCause::RoleMissing);
+    seal(&sealer, &tenant()).await.unwrap();
+    vault.begun(before.wraps + 1, before.unwraps).await;
+    all_wait().await;
+    let waiting = sealing(&sealer, &tenant());
+    all_wait().await;
+    assert!(!waiting.is_finished());
+    sealer.follow(&tenant(), &hot.kek);
+    for sealed in [waiting, sealing(&sealer, &tenant())] {
+        assert_eq!(cause(sealed.await.unwrap()), Some(VaultCause::RoleMissing));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_in_another_vault_is_not_in_question() {
     let (vault, sealer) = start();
     let former = TenantKeys {
