@@ -58,37 +58,21 @@ pub(crate) enum Turned {
 impl Breaker {
     /// Fails as the vault did, if a call that begins now would not be made.
     pub(crate) fn look(&self, now: Instant) -> Result<(), VaultError> {
-        match &*self.state() {
-            State::Open {
-                until,
-                pause,
-                is_probed,
-                last,
-            } if now < *until || *is_probed => Err(told(last, until.saturating_duration_since(now), *pause)),
-            State::Open { .. } | State::Closed { .. } => Ok(()),
-        }
+        self.state().heed(now)
     }
 
     /// Leave to make a call now: any call while the vault is well, and one at a time where it is to be found out. Fails as the
     /// vault did otherwise.
     pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Result<Pass, VaultError> {
-        self.look(now)?;
         let mut state = self.state();
+        state.heed(now)?;
         let is_probe = match &mut *state {
             State::Closed { .. } => false,
-            // Another may have begun in between.
-            State::Open {
-                is_probed: true,
-                pause,
-                last,
-                ..
-            } => return Err(told(last, Duration::ZERO, *pause)),
             State::Open { is_probed, .. } => {
                 *is_probed = true;
                 true
             }
         };
-        drop(state);
         Ok(self.pass(is_probe))
     }
 
@@ -146,6 +130,15 @@ impl Default for State {
 }
 
 impl State {
+    fn heed(&self, now: Instant) -> Result<(), VaultError> {
+        match self {
+            Self::Open {
+                until, is_probed, last, ..
+            } if now < *until || *is_probed => Err(told(last, until.saturating_duration_since(now))),
+            Self::Open { .. } | Self::Closed { .. } => Ok(()),
+        }
+    }
+
     fn succeed(&mut self) -> Turned {
         match std::mem::take(self) {
             Self::Closed { .. } => Turned::Not,
@@ -196,11 +189,14 @@ impl State {
 }
 
 /// The last outage as it is told to those who are kept from the vault: with its own cause and evidence, and when another call
-/// is made. While one is under way, that is after the next pause at the latest.
-fn told(last: &VaultError, left: Duration, pause: Duration) -> VaultError {
-    let left = if left.is_zero() { pause } else { left };
+/// is made. While one is under way, that is as soon as it ends.
+fn told(last: &VaultError, left: Duration) -> VaultError {
+    let left = if left.is_zero() { PROBED } else { left };
     VaultError::new(last.cause(), Some(left), last.evidence().clone())
 }
+
+/// When to come back while a call is under way that finds out whether the vault is well.
+const PROBED: Duration = Duration::from_secs(1);
 
 /// What a call's end says of whether the vault answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -334,7 +330,8 @@ mod tests {
     async fn once_the_pause_is_over_one_finds_out_for_all_and_its_success_lets_everyone_in() {
         let (breaker, until) = open(Instant::now());
         let probe = breaker.enter(until).unwrap();
-        assert!(breaker.enter(until).is_err(), "one at a time");
+        let refused = breaker.enter(until).expect_err("one at a time");
+        assert_eq!(refused.retry_after(), Some(SECOND));
         assert_eq!(probe.tell(None, &limits(), until), Turned::Closed);
         assert!(!breaker.is_open());
         breaker.enter(until).unwrap();

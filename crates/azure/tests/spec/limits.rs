@@ -40,7 +40,11 @@ async fn a_cold_storm_on_a_large_key_is_served_up_to_our_share_and_the_vault_nev
     let world = World::new().await;
     world.import_key(VAULT, RsaKey::generate(4096).unwrap().pkcs8());
     let wrapped = wrapped(&world).await;
-    let (vault, host) = (world.vault(), VAULT.to_owned());
+    // However long so many of these take on a slow machine.
+    let mut config = world.config(world::secret());
+    config.timeouts.per_try = Duration::from_mins(10);
+    config.timeouts.total = Duration::from_mins(10);
+    let (vault, host) = (AzureKeyVault::new(&config).unwrap(), VAULT.to_owned());
     world.order(Order::SetThrottled { host, throttled: true });
     world.order(Order::ResetCalls);
     let keys = tenant(VAULT);
