@@ -22,7 +22,7 @@ use crate::{
     exchange::{Answer, exchange},
     failure::{Asked, of_key_vault, of_sdk},
     request::Request,
-    restraint::{Claim, Restraint, Restraints, Toll},
+    restraint::{Claim, Restraint, Toll},
     retry::{Next, Tries},
     token::{Doubt, Held},
     vault::AzureKeyVault,
@@ -215,7 +215,7 @@ impl AzureKeyVault {
                 outcome.map_err(Missed::Failed)
             }
         };
-        Restraints::begin(&terms.restraint);
+        terms.restraint.begin();
         let audience = Audience::of(way.directory, &way.vault);
         self.ask_with_token(audience, tries, &terms, attempt).await
     }

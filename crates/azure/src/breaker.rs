@@ -81,9 +81,9 @@ impl Breaker {
         self.pass(false)
     }
 
-    /// Whether calls are kept from the vault.
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(&*self.state(), State::Open { .. })
+    /// Whether calls are kept from the vault. Not of a way that nobody has gone for long: it may be none any more.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        matches!(&*self.state(), State::Open { until, .. } if now < *until + ABANDONED)
     }
 
     fn pass(self: &Arc<Self>, is_probe: bool) -> Pass {
@@ -195,6 +195,10 @@ fn told(last: &VaultError, left: Duration) -> VaultError {
     VaultError::new(last.cause(), Some(left), last.evidence().clone())
 }
 
+/// After so long without a call that would have found out, nothing is said of a vault. Even an idle tenant's is looked at more
+/// often.
+const ABANDONED: Duration = Duration::from_hours(1);
+
 /// When to come back while a call is under way that finds out whether the vault is well.
 const PROBED: Duration = Duration::from_secs(1);
 
@@ -298,7 +302,8 @@ mod tests {
         assert_eq!(refused.cause(), VaultCause::VaultFailed);
         assert_eq!(refused.evidence(), outage().evidence());
         assert_eq!(refused.retry_after(), Some(until - later));
-        assert!(breaker.is_open());
+        assert!(breaker.is_open(now));
+        assert!(!breaker.is_open(until + Duration::from_hours(1)), "nobody goes there");
     }
 
     #[tokio::test]
@@ -333,7 +338,7 @@ mod tests {
         let refused = breaker.enter(until).expect_err("one at a time");
         assert_eq!(refused.retry_after(), Some(SECOND));
         assert_eq!(probe.tell(None, &limits(), until), Turned::Closed);
-        assert!(!breaker.is_open());
+        assert!(!breaker.is_open(until));
         breaker.enter(until).unwrap();
         // It begins anew: the next outage is the first.
         assert_eq!(fail(&breaker, until), Turned::Not);

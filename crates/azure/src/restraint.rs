@@ -186,11 +186,6 @@ impl Restraints {
         }
     }
 
-    /// Notes that an operation begins, which earns its vault a share of a second try.
-    pub(crate) fn begin(restraint: &Restraint) {
-        restraint.tries.deposit();
-    }
-
     /// Whether an operation that failed may be tried again then.
     pub(crate) fn may_try_again(&self, restraint: &Restraint, breaker: &Breaker, claim: Claim, then: Instant) -> bool {
         let is_heard = matches!(claim, Claim::Watch | Claim::Question) || breaker.look(then).is_ok();
@@ -205,15 +200,17 @@ impl Restraints {
     /// How much of a vault's limit is used, and whether it answers by every way. `None` if it was not asked lately.
     pub(crate) fn gauge(&self, vault: &VaultHost) -> Option<Gauge> {
         let restraint = self.vaults.get(vault)?;
-        let (limit, is_open) = (self.limit(vault), restraint.open() > 0);
-        let used = restraint.quota.gauge(limit, Instant::now());
+        let (limit, now) = (self.limit(vault), Instant::now());
+        let is_open = restraint.open(now) > 0;
+        let used = restraint.quota.gauge(limit, now);
         // One that is left alone is not asked, and is shown all the same.
         let used = used.or_else(|| is_open.then(|| Gauge::unused(limit)))?;
         Some(Gauge { is_open, ..used })
     }
 
     pub(crate) fn stats(&self) -> VaultStats {
-        let open = self.vaults.iter().map(|(_, restraint)| restraint.open()).sum();
+        let now = Instant::now();
+        let open = self.vaults.iter().map(|(_, restraint)| restraint.open(now)).sum();
         self.counts.stats(open)
     }
 
@@ -231,6 +228,11 @@ impl Restraints {
 }
 
 impl Restraint {
+    /// An operation begins, which earns the vault a share of a second try.
+    pub(crate) fn begin(&self) {
+        self.tries.deposit();
+    }
+
     /// The breaker of one way to the vault: a private endpoint may be dead while the public network is well.
     pub(crate) fn breaker(&self, route: Route) -> Arc<Breaker> {
         let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -246,9 +248,12 @@ impl Restraint {
     }
 
     /// How many ways to the vault do not answer.
-    fn open(&self) -> u64 {
+    fn open(&self, now: Instant) -> u64 {
         let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        breakers.iter().map(|(_, breaker)| u64::from(breaker.is_open())).sum()
+        breakers
+            .iter()
+            .map(|(_, breaker)| u64::from(breaker.is_open(now)))
+            .sum()
     }
 }
 
