@@ -16,6 +16,7 @@ mod fake;
 mod feed;
 mod guide;
 mod history;
+mod key_constraints;
 mod key_feed;
 mod key_news;
 mod key_world;
