@@ -9,9 +9,9 @@ use super::{Acknowledgement, Claimed, KeyEvent, KeyHealth, KeyNews, Looked, Repl
 use crate::{error::RegistryError, tenant::Revision};
 
 /// Keeps how keys are. Each method is one transaction. Times are the database's own (of SQLite, the clock's that was passed in),
-/// so that replicas whose clocks differ agree on who looks after what.
+/// so that replicas whose clocks differ agree on who looks after what; only those that a look brings are kept as they are.
 ///
-/// There is a row for each tenant that is not purged, made with the tenant.
+/// There is a row for each tenant that is not purged, made with the tenant. What is said of a tenant that has none is passed over.
 #[async_trait]
 pub trait KeyStore: Send + Sync + 'static {
     /// Makes a replica known, or says that it still runs, how far it has followed and obeyed. Answers the replicas that were seen
@@ -22,7 +22,8 @@ pub trait KeyStore: Send + Sync + 'static {
     async fn leave(&self, replica: ReplicaId) -> Result<(), RegistryError>;
 
     /// Claims up to `limit` keys of active tenants that are due and that this replica, or nobody, looks after; each for `lease`
-    /// from now. Its own come first. A key that a replica has given up (see [`Looked::keeps`]) is claimed by it again only once it
+    /// from now. Its own come first. One that is claimed is nobody's to claim, not this replica's either, before it is saved or its
+    /// lease is over; one whose owner does not claim it is anybody's once it is due for longer than `lease`. A key that a replica has given up (see [`Looked::keeps`]) is claimed by it again only once it
     /// is due for longer than `lease`. `held` is how long ago a replica may have said that it holds something.
     async fn claim_keys(
         &self,
@@ -34,7 +35,8 @@ pub trait KeyStore: Send + Sync + 'static {
 
     /// Saves what was found out about keys that this replica looks after, each until its next look and `lease` longer; with the
     /// news of all, if there are any, drawn into the feed and told. Of a key that another looks after by now nothing is kept but a
-    /// withdrawal, which is told in any case. Answers the news' revisions.
+    /// withdrawal, which is told in any case. What was asked for during a look is still to be had after it: the key is due at once
+    /// then, or as soon as it was to be. Answers the news' revisions.
     async fn save_looks(
         &self,
         replica: ReplicaId,
@@ -42,8 +44,9 @@ pub trait KeyStore: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<Revision>, RegistryError>;
 
-    /// Tells what a replica learnt otherwise than by looking after the key, and makes the key due. `None` if the same was told
-    /// less than `pause` ago: nothing is told again then.
+    /// Tells what a replica learnt otherwise than by looking after the key, and makes the key due. `None` if the same, whatever the
+    /// evidence, was told less than `pause` ago: nothing is told again then. It is not the same if the key was otherwise in between:
+    /// of a withdrawal if it was healthy, of a state if there was another or a withdrawal, of a version if there was another.
     async fn tell_key_news(
         &self,
         replica: ReplicaId,
@@ -52,14 +55,16 @@ pub trait KeyStore: Send + Sync + 'static {
         pause: Duration,
     ) -> Result<Option<Revision>, RegistryError>;
 
-    /// Notes that a replica holds something of these tenants'. Those of whom nobody said so lately become due within `within`.
+    /// Notes that a replica holds something of these tenants'. Those of whom nobody said so lately become due within `within`, each
+    /// at some time of it.
     async fn note_held(&self, tenants: &[TenantId], within: Duration) -> Result<(), RegistryError>;
 
-    /// The active tenants of whom something is held, as said within `held`, and whose key nobody has looked at for `longer`.
+    /// The active tenants of whom something is held, as said within `held`, and whose key nobody has looked at for `longer`: no
+    /// look was claimed since, and saved.
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError>;
 
     /// Makes the keys of tenants due that have this key as their current one, and has their newest versions looked up: somebody
-    /// says that there is a new one. Answers how many there are.
+    /// says that there is a new one. [`Newest::seen_at`](super::Newest) is 1970 until then. Answers how many there are.
     async fn hint(&self, key: &KeyRef) -> Result<u64, RegistryError>;
 
     /// Makes a tenant's key due now. Whether there is such a tenant.
@@ -79,7 +84,7 @@ pub trait KeyStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<KeyEvent>, RegistryError>;
 
-    /// Notes that a replica has obeyed the withdrawals with these revisions.
+    /// Notes that a replica has obeyed the withdrawals with these revisions; those that are none are passed over.
     async fn acknowledge(&self, replica: ReplicaId, revisions: &[Revision]) -> Result<(), RegistryError>;
 
     /// Who has obeyed the withdrawal with this revision, in the order of time.

@@ -1,6 +1,7 @@
 //! What happens to keys, in the change feed; and when all was heard.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, atomic::Ordering::SeqCst},
     time::Duration,
 };
@@ -260,7 +261,7 @@ async fn a_late_reader_takes_back_nothing_that_was_heard() {
     assert_eq!(changes.try_recv(), Err(TryRecvError::Empty));
 }
 
-/// Several tasks follow and others write, all at once. Whoever hears that all up to a time is told, has been told of whatever
+/// Several tasks follow and others write, of keys and of tenants, all at once. Whoever hears that all up to a time is told, has been told of whatever
 /// had been acknowledged to its writer by then; of all up to the revision; and of nothing twice.
 async fn whoever_hears_has_been_told_of_all_that_was_there(url: &str) {
     let store = open_whole(url).await;
@@ -279,7 +280,18 @@ async fn whoever_hears_has_been_told_of_all_that_was_there(url: &str) {
             written
         })
     });
-    let writers: Vec<_> = writers.collect();
+    let mut writers: Vec<_> = writers.collect();
+    writers.push(tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            let mut written = Vec::new();
+            for n in 0..15 {
+                let tenant = registered(&*store, &format!("t{n}")).await;
+                written.push((tenant.revision, Instant::now()));
+            }
+            written
+        }
+    }));
     let followers = (0..4).map(|_| {
         let here = Arc::clone(&here);
         tokio::spawn(async move {
@@ -298,10 +310,12 @@ async fn whoever_hears_has_been_told_of_all_that_was_there(url: &str) {
     }
     here.follow().await.expect("followed");
 
+    let registered = revisions(&*store).await;
     let (mut told, mut heard, mut last) = (Vec::new(), 0, None);
     while let Ok(changed) = changes.try_recv() {
         match changed {
             Changed::Key(event) => told.push(event.revision),
+            Changed::Tenant(tenant) => told.push(registered[&tenant]),
             Changed::Heard(at, revision) => {
                 let was_there = written.iter().filter(|(drawn, when)| *when <= at || *drawn <= revision);
                 for (drawn, _) in was_there {
@@ -310,7 +324,7 @@ async fn whoever_hears_has_been_told_of_all_that_was_there(url: &str) {
                 assert!(last.is_none_or(|last| last < at), "it never goes back");
                 (heard, last) = (heard + 1, Some(at));
             }
-            other => panic!("{other:?}"),
+            Changed::Everything => panic!("nothing was lost"),
         }
     }
     written.sort_unstable();
@@ -320,6 +334,12 @@ async fn whoever_hears_has_been_told_of_all_that_was_there(url: &str) {
         "in order, once"
     );
     assert!(heard > 1);
+}
+
+/// At which revision each tenant is.
+async fn revisions(store: &dyn Store) -> HashMap<TenantId, Revision> {
+    let tenants = store.list(None, 1_000).await.expect("listed").into_iter();
+    tenants.map(|tenant| (tenant.keys.tenant, tenant.revision)).collect()
 }
 
 const HEALTHY: &str = r#"{"state": "healthy", "cause": null, "evidence": null}"#;

@@ -21,7 +21,7 @@ use crate::{
 /// How long a replica keeps a key to itself beyond its next look.
 pub const LEASE: Duration = Duration::from_secs(10);
 /// How long ago a replica may have said that it holds something.
-pub const HELD: Duration = Duration::from_secs(120);
+pub const HELD: Duration = Duration::from_mins(2);
 
 pub async fn registered(store: &dyn Store, name: &str) -> Tenant {
     store.create(&tenant(name), None).await.expect("created").tenant

@@ -313,7 +313,7 @@ async fn what_becomes_held_is_taken_over_from_a_dead_owner(url: &str) {
 
 fn idle_for_long(health: KeyHealth) -> Looked {
     Looked {
-        due_in: Duration::from_secs(900),
+        due_in: Duration::from_mins(15),
         ..looked(health)
     }
 }
@@ -323,10 +323,8 @@ async fn what_is_held_still_is_not_due_for_it(url: &str) {
     let acme = registered(&*store, "acme").await;
     let me = ReplicaId::generate();
     let held = async || {
-        store
-            .note_held(&[acme.keys.tenant], Duration::ZERO)
-            .await
-            .expect("noted")
+        let noted = store.note_held(&[acme.keys.tenant], Duration::ZERO).await;
+        noted.expect("noted");
     };
     held().await;
     let look = looked(claims_one(&*store, me).await);
