@@ -8,7 +8,7 @@ use std::{
 
 use keyferry_crypto::id::TenantId;
 use keyferry_registry::{
-    Change, Changed, Revision, Store, TenantStore,
+    Change, Changed, Revision, Store, TenantStatus, TenantStore,
     key::{KeyEvent, KeyNews, ReplicaId},
 };
 use tokio::{
@@ -19,8 +19,8 @@ use tokio::{
 use crate::{
     fake::{Ordered, Question},
     key_world::{kek, registered, withdrawn},
-    stores::{Raw, on_each_database, open_whole, sqlite},
-    world::{running, tenants_told, until, view, view_polling},
+    stores::{Raw, empty_postgres, on_each_database, open_whole, sqlite},
+    world::{running, slug, tenants_told, until, view, view_polling},
 };
 
 on_each_database!(
@@ -334,6 +334,41 @@ async fn whoever_hears_has_been_told_of_all_that_was_there(url: &str) {
         "in order, once"
     );
     assert!(heard > 1);
+}
+
+/// A page is read in two: tenants, and what happened to keys. Between the two a tenant changes, and then something happens to a
+/// key. Whoever took in the second without the first would never look back for it.
+#[tokio::test]
+async fn what_comes_amid_the_reading_of_a_page_is_not_skipped() {
+    let Some(url) = empty_postgres().await else { return };
+    let store = open_whole(&url).await;
+    registered(&*store, "acme").await;
+    let here = view(&(Arc::clone(&store) as _));
+    here.follow().await.expect("followed");
+    let mut changes = here.changes();
+    let mut raw = Raw::connect(&url).await;
+    raw.execute("begin; lock table key_events").await.expect("locked");
+    let following = tokio::spawn({
+        let here = Arc::clone(&here);
+        async move { here.follow().await }
+    });
+    let mut observer = Raw::connect(&url).await;
+    let waits = "select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+                 and query like '%from key_events%'";
+    until("tenants are read, and keys are not", async || {
+        observer.texts(waits).await.len() == 1
+    })
+    .await;
+    raw.execute("update tenants set status = 'suspended', revision = 2")
+        .await
+        .expect("written");
+    raw.writes_event(3, HEALTHY).await;
+    raw.execute("commit").await.expect("let go");
+    following.await.expect("joined").expect("followed");
+    here.follow().await.expect("followed");
+    let acme = here.tenant(&slug("acme")).await.expect("in memory").expect("there");
+    assert_eq!(acme.status, TenantStatus::Suspended);
+    assert_eq!(keys_told(&mut changes).len(), 1);
 }
 
 /// At which revision each tenant is.
