@@ -3,6 +3,7 @@
 
 mod clock;
 mod keys;
+mod load;
 mod store;
 mod vault;
 mod view;
@@ -11,4 +12,6 @@ mod world;
 mod following;
 mod looking;
 mod outages;
+mod sealing;
+mod simulation;
 mod withdrawing;

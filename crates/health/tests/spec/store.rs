@@ -42,7 +42,7 @@ struct Row {
 }
 
 /// How the store is not there for a replica.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cut {
     /// It gives no answer.
     Silent,

@@ -5,13 +5,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use async_trait::async_trait;
 use keyferry_crypto::{
     canary::Canary,
     id::{KekId, TenantId},
+    secret::DataKey,
     tenant::{TenantKeys, VersionPolicy},
-    vault::{VaultCause, VaultError},
+    vault::{KeyVault, Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 use keyferry_registry::key::ReplicaId;
+
+use crate::world::TRY;
 
 #[derive(Default)]
 pub(crate) struct FakeVault {
@@ -62,6 +66,12 @@ impl FakeVault {
         self.state().hang.insert(tenant);
     }
 
+    pub(crate) fn is_reached(&self) {
+        let mut state = self.state();
+        state.cut_off.clear();
+        state.hang.clear();
+    }
+
     pub(crate) fn is_cut_off(&self, replica: ReplicaId) {
         self.state().cut_off.insert(replica);
     }
@@ -105,6 +115,14 @@ impl FakeVault {
         self.admit(by, tenant.tenant, Some(&canary.kek)).await
     }
 
+    /// The vault as one replica reaches it, within the time that a call may take.
+    pub(crate) fn reached_by(self: &Arc<Self>, replica: ReplicaId) -> Arc<dyn KeyVault> {
+        Arc::new(Reached {
+            vault: Arc::clone(self),
+            replica,
+        })
+    }
+
     async fn admit(&self, by: ReplicaId, tenant: TenantId, kek: Option<&KekId>) -> Result<(), VaultError> {
         let (hangs, fails) = {
             let state = self.state();
@@ -123,6 +141,58 @@ impl FakeVault {
         self.state.lock().expect("unpoisoned")
     }
 }
+
+/// A vault with the way to it from one replica.
+struct Reached {
+    vault: Arc<FakeVault>,
+    replica: ReplicaId,
+}
+
+impl Reached {
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, VaultError>>) -> Result<T, VaultError> {
+        let late = |_| Err(VaultCause::Timeout.into());
+        tokio::time::timeout(TRY, answer).await.unwrap_or_else(late)
+    }
+}
+
+#[async_trait]
+impl KeyVault for Reached {
+    async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey, _: Urgency) -> Result<WrappedDataKey, VaultError> {
+        self.in_time(async {
+            let kek = self.vault.newest(self.replica, tenant).await?;
+            self.vault.admit(self.replica, tenant.tenant, Some(&kek)).await?;
+            let mut bytes = vec![PAD; MODULUS];
+            for (byte, plain) in bytes.iter_mut().zip(data_key.expose()) {
+                *byte ^= plain;
+            }
+            Ok(WrappedDataKey {
+                kek,
+                bytes: bytes.into(),
+            })
+        })
+        .await
+    }
+
+    async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey, _: Urgency) -> Result<DataKey, VaultError> {
+        self.in_time(async {
+            self.vault
+                .admit(self.replica, tenant.tenant, Some(&wrapped.kek))
+                .await?;
+            let plain = wrapped.bytes[..32].iter().map(|byte| byte ^ PAD).collect();
+            Ok(DataKey::from_unwrapped(plain).expect("32 bytes"))
+        })
+        .await
+    }
+
+    async fn newest(&self, tenant: &TenantKeys, _: Urgency) -> Result<KekId, VaultError> {
+        self.in_time(self.vault.newest(self.replica, tenant)).await
+    }
+
+    fn forget(&self, _: &TenantKeys) {}
+}
+
+const MODULUS: usize = 256;
+const PAD: u8 = 0x5a;
 
 /// A tenant's key at a version.
 pub(crate) fn kek(tenant: &TenantKeys, version: u8) -> KekId {

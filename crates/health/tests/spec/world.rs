@@ -1,15 +1,17 @@
 //! Replicas on one registry and one vault.
 
 use std::{
+    ops::Deref,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use keyferry_crypto::{
     id::{Cloud, DirectoryId, KeyRef, TenantId},
+    sealer::{Sealer, SealerLimits},
     tenant::{SealingPolicy, VersionPolicy},
 };
-use keyferry_health::{HealthConfig, KeyWatch, Parts};
+use keyferry_health::{HealthConfig, KeyWatch, Keys, Parts};
 use keyferry_registry::{NewTenant, Tenant, key::ReplicaId};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,20 +29,21 @@ use crate::{
 pub(crate) const PERIOD: Duration = Duration::from_secs(30);
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 pub(crate) const TRY: Duration = Duration::from_secs(8);
+pub(crate) const CONFIRMATION: Duration = Duration::from_secs(3);
+pub(crate) const HEARING: Duration = Duration::from_secs(10);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) struct World {
     pub(crate) store: Arc<FakeStore>,
     pub(crate) vault: Arc<FakeVault>,
-    replicas: Mutex<Vec<Arc<Runs>>>,
+    nodes: Mutex<Vec<Arc<Node>>>,
     tenants: Mutex<u128>,
 }
 
 /// A replica that runs.
-pub(crate) struct Runs {
+pub(crate) struct Node {
     pub(crate) id: ReplicaId,
     pub(crate) watch: Arc<KeyWatch>,
-    pub(crate) keys: Arc<FakeKeys>,
     pub(crate) view: Arc<FakeView>,
     /// How many replicas vaults' limits were last divided among.
     pub(crate) shared_among: Arc<Mutex<u32>>,
@@ -50,13 +53,25 @@ pub(crate) struct Runs {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// A replica whose sealer writes down what it is told.
+pub(crate) struct Runs {
+    node: Arc<Node>,
+    pub(crate) keys: Arc<FakeKeys>,
+}
+
+/// A replica that seals and opens.
+pub(crate) struct Seals {
+    node: Arc<Node>,
+    pub(crate) sealer: Arc<Sealer>,
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         clock::begin();
         Self {
             store: Arc::default(),
             vault: FakeVault::new(),
-            replicas: Mutex::default(),
+            nodes: Mutex::default(),
             tenants: Mutex::new(0),
         }
     }
@@ -89,38 +104,60 @@ impl World {
         tenant
     }
 
-    /// Starts a replica.
-    pub(crate) fn replica(&self) -> Arc<Runs> {
-        let mut replicas = self.replicas.lock().expect("unpoisoned");
-        let id = ReplicaId(Uuid::from_u128(1_000 + replicas.len() as u128));
-        let (keys, view) = (FakeKeys::new(id, &self.vault), FakeView::new(id, &self.store));
+    /// Starts a replica whose sealer writes down what it is told.
+    pub(crate) fn replica(&self) -> Runs {
+        let id = self.next_id();
+        let keys = FakeKeys::new(id, &self.vault);
+        let node = self.start(id, keys.clone());
+        Runs { node, keys }
+    }
+
+    /// Starts a replica that seals and opens.
+    pub(crate) fn sealing_replica(&self) -> Seals {
+        let id = self.next_id();
+        let limits = SealerLimits {
+            assurance: Some(HealthConfig::default().assurance()),
+            confirmation: CONFIRMATION,
+            ..SealerLimits::default()
+        };
+        let sealer = Arc::new(Sealer::new(self.vault.reached_by(id), limits));
+        let node = self.start(id, sealer.clone());
+        Seals { node, sealer }
+    }
+
+    fn next_id(&self) -> ReplicaId {
+        let nodes = self.nodes.lock().expect("unpoisoned").len();
+        ReplicaId(Uuid::from_u128(1_000 + nodes as u128))
+    }
+
+    fn start(&self, id: ReplicaId, sealer: Arc<dyn Keys>) -> Arc<Node> {
+        let view = FakeView::new(id, &self.store);
         let (shared_among, doubted) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (shares, doubts) = (Arc::clone(&shared_among), Arc::clone(&doubted));
         let parts = Parts {
             store: self.store.reached_by(id),
             registry: view.clone(),
-            sealer: keys.clone(),
+            sealer,
             share_among: Box::new(move |replicas| *shares.lock().expect("unpoisoned") = replicas),
             doubt_endpoint: Box::new(move |tenant| doubts.lock().expect("unpoisoned").push(tenant)),
             try_timeout: TRY,
-            confirmation: Duration::from_secs(3),
+            confirmation: CONFIRMATION,
             clock,
         };
         let watch = KeyWatch::by(id, parts, HealthConfig::default(), "replica", "1.0.0");
         let stop = CancellationToken::new();
         let task = tokio::spawn(Arc::clone(&watch).run(stop.clone()));
-        let runs = Arc::new(Runs {
+        let node = Arc::new(Node {
             id,
             watch,
-            keys,
             view,
             shared_among,
             doubted,
             stop,
             task: Mutex::new(Some(task)),
         });
-        replicas.push(Arc::clone(&runs));
-        runs
+        self.nodes.lock().expect("unpoisoned").push(Arc::clone(&node));
+        node
     }
 
     /// Lets time pass, in which every replica that reaches the registry reads the feed each second.
@@ -129,14 +166,14 @@ impl World {
         while tokio::time::Instant::now() < end {
             let left = end - tokio::time::Instant::now();
             tokio::time::sleep(left.min(SECOND)).await;
-            for replica in self
-                .replicas
+            for node in self
+                .nodes
                 .lock()
                 .expect("unpoisoned")
                 .iter()
-                .filter(|replica| replica.lives())
+                .filter(|node| node.lives())
             {
-                replica.view.reads();
+                node.view.reads();
             }
         }
         // What was read is taken in before the test goes on.
@@ -154,8 +191,24 @@ impl World {
     }
 }
 
-impl Runs {
-    fn lives(&self) -> bool {
+impl Deref for Runs {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl Deref for Seals {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl Node {
+    pub(crate) fn lives(&self) -> bool {
         self.task
             .lock()
             .expect("unpoisoned")

@@ -1,0 +1,123 @@
+//! The bound, whatever breaks: seeded faults at seeded times, and the one invariant that no request which is sent later than the
+//! bound after the withdrawal succeeds. A failure names its seed, and `KEYFERRY_SEED` runs that one again.
+
+use std::time::Duration;
+
+use keyferry_crypto::vault::VaultCause;
+use tokio::time::Instant;
+
+use crate::{
+    load::Load,
+    store::Cut,
+    world::{CONFIRMATION, HEARING, PERIOD, SECOND, Seals, TRY, World},
+};
+
+/// W + T + C + H, within which every replica that reaches the vault stops, deaf or not.
+const BOUND: Duration = Duration::from_secs(48)
+    .saturating_add(TRY)
+    .saturating_add(CONFIRMATION)
+    .saturating_add(HEARING);
+
+/// Numbers from a seed: splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[usize::try_from(self.roll(all.len() as u64)).expect("small")]
+    }
+
+    fn up_to(&mut self, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_millis()).expect("short");
+        Duration::from_millis(self.roll(most) + 1)
+    }
+}
+
+/// Something breaks, or is mended.
+fn strike(dice: &mut Dice, world: &World, replicas: &[Seals]) {
+    let victim = dice.one_of(replicas);
+    match dice.roll(8) {
+        0 => world.store.is_cut_off(victim.id, Cut::Silent),
+        1 => world.store.is_cut_off(victim.id, Cut::Failing),
+        2 => world.store.goes_away(),
+        3 | 4 => world.store.comes_back(),
+        // One stays, to be held to the bound.
+        5 if replicas.iter().filter(|replica| replica.lives()).count() > 1 => victim.dies(),
+        6 => world.vault.is_cut_off(victim.id),
+        _ => world.vault.is_reached(),
+    }
+}
+
+async fn run(seed: u64) {
+    let dice = &mut Dice(seed);
+    let world = World::new();
+    let replicas = [
+        world.sealing_replica(),
+        world.sealing_replica(),
+        world.sealing_replica(),
+    ];
+    let mut load = Load::on(&world, &replicas).await;
+    load.passes(PERIOD + dice.up_to(PERIOD * 2)).await;
+    for _ in 0..dice.roll(4) {
+        strike(dice, &world, &replicas);
+        load.passes(dice.up_to(PERIOD)).await;
+    }
+    // Where no replica reaches the vault the bound is another; who does not reach it is not held to this one.
+    world.vault.is_reached();
+    let causes = [
+        VaultCause::KeyDisabled,
+        VaultCause::RoleMissing,
+        VaultCause::ConsentMissing,
+        VaultCause::FirewallDenied,
+    ];
+    world.vault.fails(load.tenant().keys.tenant, *dice.one_of(&causes));
+    let act = Instant::now();
+    let mut left = BOUND * 2;
+    while !left.is_zero() {
+        let some = dice.up_to(PERIOD).min(left);
+        left -= some;
+        load.passes(some).await;
+        strike(dice, &world, &replicas);
+        world.vault.is_reached();
+    }
+    load.ends().await;
+    let last = load.last_success(None).expect("served");
+    assert!(
+        last <= act + BOUND,
+        "seed {seed}: a success {:?} after the withdrawal",
+        last - act
+    );
+}
+
+#[test]
+fn no_request_succeeds_later_than_the_bound_after_the_withdrawal() {
+    let chosen: Option<u64> = std::env::var("KEYFERRY_SEED")
+        .ok()
+        .map(|seed| seed.parse().expect("a number"));
+    let many: u64 = std::env::var("KEYFERRY_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number"));
+    for seed in chosen.map_or(0..many, |seed| seed..seed + 1) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
+        runtime.block_on(run(seed));
+    }
+}
+
+const SEEDS: u64 = 100;
+
+#[test]
+fn a_seed_makes_the_same_of_the_same() {
+    let rolls = |seed| {
+        let mut dice = Dice(seed);
+        std::iter::repeat_with(|| dice.roll(1_000)).take(10).collect::<Vec<_>>()
+    };
+    assert_eq!(rolls(7), rolls(7));
+    assert_ne!(rolls(7), rolls(8));
+    assert!(Dice(7).up_to(SECOND) <= SECOND);
+}
