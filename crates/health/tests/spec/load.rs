@@ -15,8 +15,8 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::world::{Seals, World};
 
 /// What was asked of a replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+#[derive(Clone, Copy)]
+enum Asked {
     Seal,
     Open,
 }
@@ -25,7 +25,6 @@ pub(crate) enum Asked {
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
     pub(crate) by: ReplicaId,
-    pub(crate) asked: Asked,
     pub(crate) sent_at: Instant,
     pub(crate) outcome: Result<(), SealerError>,
 }
@@ -115,12 +114,10 @@ impl<'a> Load<'a> {
                     .await
                     .map(|_| ()),
             };
-            answered.lock().expect("unpoisoned").push(Answered {
-                by,
-                asked,
-                sent_at,
-                outcome,
-            });
+            answered
+                .lock()
+                .expect("unpoisoned")
+                .push(Answered { by, sent_at, outcome });
         });
         while self.under_way.try_join_next().is_some() {}
     }

@@ -1,9 +1,10 @@
 //! The bound, whatever breaks: seeded faults at seeded times, and the one invariant that no request which is sent later than the
 //! bound after the withdrawal succeeds. A failure names its seed, and `KEYFERRY_SEED` runs that one again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use keyferry_crypto::vault::VaultCause;
+use keyferry_crypto::{id::TenantId, vault::VaultCause};
+use keyferry_registry::key::ReplicaId;
 use tokio::time::Instant;
 
 use crate::{
@@ -40,19 +41,24 @@ impl Dice {
     }
 }
 
-/// Something breaks, or is mended.
-fn strike(dice: &mut Dice, world: &World, replicas: &[Seals]) {
+/// Something breaks, or is mended. Answers who has no way to the vault from now on.
+fn strike(dice: &mut Dice, world: &World, replicas: &[Seals], tenant: TenantId) -> Option<ReplicaId> {
     let victim = dice.one_of(replicas);
-    match dice.roll(8) {
+    match dice.roll(10) {
         0 => world.store.is_cut_off(victim.id, Cut::Silent),
         1 => world.store.is_cut_off(victim.id, Cut::Failing),
         2 => world.store.goes_away(),
         3 | 4 => world.store.comes_back(),
         // One stays, to be held to the bound.
         5 if replicas.iter().filter(|replica| replica.lives()).count() > 1 => victim.dies(),
-        6 => world.vault.is_cut_off(victim.id),
+        6 | 7 => world.store.is_kept_by_nobody(tenant),
+        8 => {
+            world.vault.is_cut_off(victim.id);
+            return Some(victim.id);
+        }
         _ => world.vault.is_reached(),
     }
+    None
 }
 
 async fn run(seed: u64) {
@@ -65,11 +71,11 @@ async fn run(seed: u64) {
     ];
     let mut load = Load::on(&world, &replicas).await;
     load.passes(PERIOD + dice.up_to(PERIOD * 2)).await;
+    let tenant = load.tenant().keys.tenant;
     for _ in 0..dice.roll(4) {
-        strike(dice, &world, &replicas);
+        strike(dice, &world, &replicas, tenant);
         load.passes(dice.up_to(PERIOD)).await;
     }
-    // Where no replica reaches the vault the bound is another; who does not reach it is not held to this one.
     world.vault.is_reached();
     let causes = [
         VaultCause::KeyDisabled,
@@ -77,23 +83,26 @@ async fn run(seed: u64) {
         VaultCause::ConsentMissing,
         VaultCause::FirewallDenied,
     ];
-    world.vault.fails(load.tenant().keys.tenant, *dice.one_of(&causes));
+    world.vault.fails(tenant, *dice.one_of(&causes));
     let act = Instant::now();
+    // Who does not reach the vault is bound otherwise.
+    let mut excused = BTreeSet::new();
     let mut left = BOUND * 2;
     while !left.is_zero() {
         let some = dice.up_to(PERIOD).min(left);
         left -= some;
         load.passes(some).await;
-        strike(dice, &world, &replicas);
-        world.vault.is_reached();
+        excused.extend(strike(dice, &world, &replicas, tenant));
     }
     load.ends().await;
-    let last = load.last_success(None).expect("served");
-    assert!(
-        last <= act + BOUND,
-        "seed {seed}: a success {:?} after the withdrawal",
-        last - act
-    );
+    for replica in replicas.iter().filter(|replica| !excused.contains(&replica.id)) {
+        let last = load.last_success(Some(replica.id)).expect("served");
+        assert!(
+            last <= act + BOUND,
+            "seed {seed}: a success {:?} after the withdrawal",
+            last - act
+        );
+    }
 }
 
 #[test]
@@ -109,7 +118,7 @@ fn no_request_succeeds_later_than_the_bound_after_the_withdrawal() {
     }
 }
 
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 40;
 
 #[test]
 fn a_seed_makes_the_same_of_the_same() {
