@@ -233,14 +233,18 @@ impl FakeVault {
         Ok(DataKey::from_unwrapped(data_key.to_vec()).unwrap())
     }
 
-    /// Notes a call. It is not made if it should leave the vault to others.
-    fn admit(&self, call: Call, urgency: Urgency) -> Result<(), VaultError> {
-        let mut state = self.state();
-        state.asked.push((call, urgency));
-        if state.is_full && urgency == Urgency::Background {
-            return Err(VaultCause::QuotaSpent.into());
+    /// Notes a call. If it should leave the vault to others, it is not made: it waits as long as calls hang, and is refused.
+    async fn admit(&self, call: Call, urgency: Urgency) -> Result<(), VaultError> {
+        let gives_way = {
+            let mut state = self.state();
+            state.asked.push((call, urgency));
+            state.is_full && urgency == Urgency::Background
+        };
+        if !gives_way {
+            return Ok(());
         }
-        Ok(())
+        self.hung.subscribe().wait_for(|hung| !hung.unwraps).await.unwrap();
+        Err(VaultCause::QuotaSpent.into())
     }
 
     async fn answer<T>(&self, count: impl FnOnce(&mut Calls), hangs: impl Fn(&Hung) -> bool, answer: T) -> T {
@@ -258,13 +262,13 @@ impl KeyVault for FakeVault {
         data_key: &DataKey,
         urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
-        self.admit(Call::Wrap, urgency)?;
+        self.admit(Call::Wrap, urgency).await?;
         let answer = self.wrap_now(tenant, data_key);
         self.answer(|calls| calls.wraps += 1, |hung| hung.wraps, answer).await
     }
 
     async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey, urgency: Urgency) -> Result<DataKey, VaultError> {
-        self.admit(Call::Unwrap, urgency)?;
+        self.admit(Call::Unwrap, urgency).await?;
         let answer = self.unwrap_now(wrapped);
         let is_first = self.state().unwrapped.insert(wrapped.bytes.clone());
         let count = |calls: &mut Calls| calls.unwraps += 1;

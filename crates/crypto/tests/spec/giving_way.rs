@@ -72,19 +72,28 @@ async fn a_call_that_gave_way_is_made_again_a_moment_later() {
 async fn whoever_comes_to_wait_for_a_call_that_gives_way_has_it_made() {
     let (vault, sealer) = start();
     let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let before = vault.calls();
     vault.is_full(true);
+    vault.hangs();
     advance(MINUTE * 45 / 10).await;
     open(&sealer, &tenant(), &sealed).await.unwrap();
     seal(&sealer, &tenant()).await.unwrap();
-    // The calls are begun, and not yet made.
     advance(MINUTE / 2).await;
+    // The calls are begun, and not yet refused.
+    assert_eq!(vault.urgencies(Call::Wrap)[1..], [Urgency::Background]);
+    assert_eq!(vault.urgencies(Call::Unwrap)[1..], [Urgency::Background]);
     let sealing = tokio::spawn({
         let sealer = Arc::clone(&sealer);
         async move { seal(&sealer, &tenant()).await }
     });
     let opening = opening(&sealer, &tenant(), &sealed);
-    assert_eq!(cause(sealing.await.unwrap()), None);
-    assert_eq!(cause(opening.await.unwrap()), None);
+    tokio::task::yield_now().await;
+    assert_eq!(vault.calls(), before, "they wait for those");
+    vault.goes_on();
+    sealing.await.unwrap().unwrap();
+    opening.await.unwrap().unwrap();
+    assert_eq!(vault.urgencies(Call::Wrap)[2..], [Urgency::Request]);
+    assert_eq!(vault.urgencies(Call::Unwrap)[2..], [Urgency::Request; 2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -195,6 +195,18 @@ async fn nor_longer_than_its_version_is_the_newest() {
     assert_eq!(after.kek, newest(&sealer).await);
 }
 
+/// Nobody told of it: this replica wrapped under it.
+#[tokio::test(start_paused = true)]
+async fn nor_when_a_newer_one_was_seen_here() {
+    let (vault, sealer) = start();
+    let sealed = many(&sealer, &tenant(), 2).await;
+    sealer.rewrap(&moved(), &sealed[0].envelope).await.unwrap();
+    vault.rotates();
+    let new = seal(&sealer, &moved()).await.unwrap();
+    let after = sealer.rewrap(&moved(), &sealed[1].envelope).await.unwrap();
+    assert_eq!((&after.kek, after.kek.version.as_str()), (&new.kek, &*version(1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn nor_longer_than_the_customer_lets_it_be_opened() {
     let (vault, sealer) = start();
