@@ -34,7 +34,7 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Keeps how customers' keys are.
     pub store: Arc<dyn Store>,
-    /// Watches over customers' keys; nobody does, if absent.
+    /// Watches over customers' keys, and has what changes of a tenant's be forgotten. If absent, whoever wires it so sees to that.
     pub watch: Option<Arc<KeyWatch>>,
     /// Knows how much of vaults' limits is used; nobody does, if absent.
     pub vaults: Option<Arc<AzureKeyVault>>,

@@ -17,11 +17,8 @@ use axum_server::Control;
 use keyferry_azure::{AzureKeyVault, PrivateEndpoints};
 use keyferry_crypto::{sealer::Sealer, vault::KeyVault};
 use keyferry_onboarding::Onboardings;
-use keyferry_registry::{Changed, Registry, RegistryLimits, Store};
-use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
-    task::JoinSet,
-};
+use keyferry_registry::{Registry, RegistryLimits, Store};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::{connection::ConnectionLimits, listener::Listener};
@@ -313,21 +310,12 @@ fn start_background(
         stop.run_until_cancelled(sealer.maintain()).await;
         "the sealer's maintenance"
     });
-    match &parts.watch {
-        Some(watch) => {
-            let (watch, stop) = (Arc::clone(watch), cancel.clone());
-            tasks.spawn(async move {
-                watch.run(stop).await;
-                "the watch over keys"
-            });
-        }
-        None => {
-            let (sealer, stop, changes) = (Arc::clone(&parts.sealer), cancel.clone(), parts.registry.changes());
-            tasks.spawn(async move {
-                stop.run_until_cancelled(evict_what_changes(&sealer, changes)).await;
-                "the watch over changed tenants"
-            });
-        }
+    if let Some(watch) = &parts.watch {
+        let (watch, stop) = (Arc::clone(watch), cancel.clone());
+        tasks.spawn(async move {
+            watch.run(stop).await;
+            "the watch over keys"
+        });
     }
     let stop = cancel.clone();
     tasks.spawn(async move {
@@ -358,21 +346,4 @@ fn start_background(
         callers.run(stop).await;
         "the refresh of signing keys"
     });
-}
-
-/// Forgets the keys of every tenant that changes: another key, another policy or a suspension must hold at once. (Where keys are
-/// watched, the watch does it.)
-async fn evict_what_changes(sealer: &Sealer, mut changes: Receiver<Changed>) {
-    loop {
-        match changes.recv().await {
-            Ok(Changed::Tenant(tenant)) => sealer.evict(tenant),
-            Ok(Changed::Everything) => sealer.evict_all(),
-            Ok(Changed::Key(_) | Changed::Heard(..)) => {}
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "changes of tenants were missed: all cached keys are evicted");
-                sealer.evict_all();
-            }
-            Err(RecvError::Closed) => return,
-        }
-    }
 }

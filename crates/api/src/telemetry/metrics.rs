@@ -394,6 +394,8 @@ readings! { SEALER: SealerStats {
     Counter "keyferry.vault.unwraps" "Unwraps asked of vaults" |s| Some(s.vault_unwraps);
     Counter "keyferry.vault.refusals" "Calls that customers refused" |s| Some(s.vault_refusals);
     Counter "keyferry.vault.failures" "Calls that failed otherwise" |s| Some(s.vault_failures);
+    Counter "keyferry.vault.questions" "Refusals that were asked about again, as they might pass" |s| Some(s.questions);
+    Counter "keyferry.assurances" "Uses of what is held that waited for the vault's word" |s| Some(s.assurances);
     Counter "keyferry.vault.probes" "Of the unwraps, those of canaries" |s| Some(s.probes);
     Counter "keyferry.rewraps.recalled" "Rewraps that asked for no wrap" |s| Some(s.rewraps_recalled);
     Counter "keyferry.evictions" "Times that keys were evicted" |s| Some(s.evictions);

@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
+    metrics::count,
     reply::Reply,
     vault::VERSION,
     world::{OPERATOR, Setup, World},
@@ -289,6 +290,83 @@ async fn the_replicas_that_live_are_listed() {
         (&json!("one"), &json!("1.2.3"), &json!(7))
     );
     assert_eq!(one["replica"], json!(Uuid::from_u128(1)));
+}
+
+/// A world whose keys are looked at.
+async fn watched() -> World {
+    let setup = Setup {
+        is_watched: true,
+        ..Setup::usual().await
+    };
+    let world = World::of(setup).await;
+    world.is_ready().await;
+    world
+}
+
+/// Reads how a key is until it is so.
+async fn becomes(world: &World, state: &str) -> Value {
+    loop {
+        let shown = read(world, KEY).await.with(200);
+        if shown["state"] == state {
+            return shown;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_looks_at_keys_and_obeys_what_it_finds_and_says_so() {
+    let world = watched().await;
+    let shown = becomes(&world, "healthy").await;
+    let key_id = kek(&tenant(&world, "acme").await).to_string();
+    assert_eq!(shown["watched"], json!([key_id]));
+    assert_eq!(shown["owner"]["name"], "here");
+    let unwrap = json!({"wrapped_key": world.wrapped_key("acme").await});
+    world.does("acme/unwrap", &unwrap).await.with(200);
+    world.vault.fails(VaultCause::KeyDisabled);
+    let shown = becomes(&world, "refused").await;
+    assert_eq!(shown["trouble"]["cause"], "key-disabled");
+    // Though its data key was in the cache.
+    let refused = world.does("acme/unwrap", &unwrap).await;
+    refused.problem(403, "key-disabled");
+    let told = read(&world, &format!("{KEY}/events")).await.with(200);
+    let events = told["events"].as_array().unwrap();
+    let withdrawn = events.iter().find(|event| event["kind"] == "withdrawn").unwrap();
+    let path = format!("{KEY}/events/{}/acknowledgements", withdrawn["revision"]);
+    let acknowledged = loop {
+        let told = read(&world, &path).await.with(200);
+        if told["missing"] == json!([]) {
+            break told["acknowledged"].clone();
+        }
+    };
+    assert_eq!(acknowledged[0]["name"], "here");
+    let replicas = read(&world, "/v1/admin/replicas").await.with(200);
+    assert_eq!(replicas["replicas"][0]["replica"], withdrawn["by"]);
+    world.vault.works();
+    becomes(&world, "healthy").await;
+    world.does("acme/unwrap", &unwrap).await.with(200);
+}
+
+#[tokio::test]
+async fn what_the_watch_does_is_counted() {
+    let world = watched().await;
+    becomes(&world, "healthy").await;
+    assert!(count(&world, "keyferry_key_looks_total", &[("outcome", "served")]).await > 0);
+    assert_eq!(
+        count(&world, "keyferry_key_looks_total", &[("outcome", "refused")]).await,
+        0
+    );
+    assert_eq!(count(&world, "keyferry_replicas", &[]).await, 1);
+    world.vault.fails(VaultCause::KeyDisabled);
+    becomes(&world, "refused").await;
+    assert!(count(&world, "keyferry_key_looks_total", &[("outcome", "refused")]).await > 0);
+}
+
+#[tokio::test]
+async fn a_service_is_ready_whatever_customers_refuse() {
+    let world = watched().await;
+    world.vault.fails(VaultCause::KeyDisabled);
+    becomes(&world, "refused").await;
+    assert_eq!(Reply::to(world.ops("/readyz")).await.status, 200);
 }
 
 #[tokio::test]

@@ -20,12 +20,16 @@ use keyferry_crypto::{
     tenant::{SealingPolicy, VersionPolicy},
     vault::KeyVault,
 };
-use keyferry_health::HealthConfig;
+use keyferry_health::{HealthConfig, KeyWatch};
 use keyferry_onboarding::{OnboardingConfig, Onboardings};
-use keyferry_registry::{Clock, DatabaseUrl, NewTenant, Registry, RegistryLimits, Store, Tenant};
+use keyferry_registry::{Changed, Clock, DatabaseUrl, NewTenant, Registry, RegistryLimits, Store, Tenant};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    task::JoinSet,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -55,6 +59,7 @@ pub(crate) struct World {
     /// What the service keeps, for what cannot be brought about from outside.
     pub(crate) store: Arc<dyn Store>,
     http: reqwest::Client,
+    _tasks: JoinSet<()>,
     _dir: TempDir,
 }
 
@@ -64,6 +69,8 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
     pub(crate) has_database: bool,
     pub(crate) has_onboarding: bool,
+    /// Whether customers' keys are looked at, often.
+    pub(crate) is_watched: bool,
     pub(crate) events: Option<EventsConfig>,
     pub(crate) http: HttpConfig,
 }
@@ -79,6 +86,7 @@ impl Setup {
             clock: clock::system(),
             has_database: true,
             has_onboarding: true,
+            is_watched: false,
             events: None,
             http,
         }
@@ -110,11 +118,16 @@ impl World {
         let onboardings = setup
             .has_onboarding
             .then(|| onboardings(&dir, store.clone(), &registry, clock));
+        let sealer = sealer(&vault);
+        let mut tasks = JoinSet::new();
+        if !setup.is_watched {
+            tasks.spawn(evict_what_changes(Arc::clone(&sealer), registry.changes()));
+        }
         let parts = Parts {
-            sealer: sealer(&vault),
+            sealer,
             registry,
             store: Arc::clone(&store),
-            watch: None,
+            watch: setup.is_watched.then(|| watch(&store, &registry, &sealer, clock)),
             alive: HealthConfig::default().alive(),
             vaults: None,
             bound: Bound::new(&HealthConfig::default(), Duration::from_secs(3), Duration::from_secs(8)),
@@ -138,6 +151,7 @@ impl World {
             issuer,
             store,
             http,
+            _tasks: tasks,
             _dir: dir,
         }
     }
@@ -305,6 +319,34 @@ fn onboardings(dir: &TempDir, store: Arc<dyn Store>, registry: &Arc<Registry>, c
 fn sealer(vault: &Arc<FakeVault>) -> Arc<Sealer> {
     let vault = Arc::clone(vault) as Arc<dyn KeyVault>;
     Arc::new(Sealer::new(vault, SealerLimits::default()))
+}
+
+/// A watch that takes no long time for anything.
+fn watch(store: &Arc<dyn Store>, registry: &Arc<Registry>, sealer: &Arc<Sealer>, clock: Clock) -> Arc<KeyWatch> {
+    let parts = keyferry_health::Parts {
+        store: Arc::clone(store) as _,
+        registry: Arc::clone(registry) as _,
+        sealer: Arc::clone(sealer) as _,
+        share_among: Box::new(|_| {}),
+        doubt_endpoint: Box::new(|_| {}),
+        try_timeout: Duration::from_secs(8),
+        confirmation: Duration::from_secs(3),
+        clock,
+    };
+    let config = json!({"period_seconds": 0.2, "idle_period_seconds": 0.2});
+    KeyWatch::new(parts, serde_json::from_value(config).unwrap(), "here", "1.2.3")
+}
+
+/// What a watch does besides, where there is none: it would ask vaults for more than the test does.
+async fn evict_what_changes(sealer: Arc<Sealer>, mut changes: Receiver<Changed>) {
+    loop {
+        match changes.recv().await {
+            Ok(Changed::Tenant(tenant)) => sealer.evict(tenant),
+            Ok(Changed::Everything) | Err(RecvError::Lagged(_)) => sealer.evict_all(),
+            Ok(Changed::Key(_) | Changed::Heard(..)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 fn auth(issuer: &Issuer) -> AuthConfig {

@@ -1,14 +1,15 @@
 //! The private endpoint: made once, followed, used when approved, and never left for the public network in silence.
 
-use keyferry_crypto::tenant::Route;
+use keyferry_crypto::{id::TenantId, tenant::Route};
 use keyferry_emulator::{Decision, Fault, Network, Operation, Order};
 use keyferry_onboarding::{
     Change, OnboardingError, Typed,
     finding::{Audience, Kind},
 };
 use keyferry_registry::onboarding::{Actor, CheckName, EndpointPolicy, EndpointState, Onboarding, Stage};
+use uuid::Uuid;
 
-use crate::world::{VAULT, World, found};
+use crate::world::{VAULT, World, found, now};
 
 const MANAGER: &str = "management.azure.com";
 
@@ -130,6 +131,28 @@ async fn in_use(world: &World) -> Onboarding {
             matches!(onboarding.stage, Stage::Active { .. })
         })
         .await
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_vault_is_asked_in_vain_is_looked_at_at_once_and_leaves_no_trace_of_it() {
+    let world = World::ready().await;
+    let active = in_use(&world).await;
+    let history = async || world.onboardings.history(&active, None, 1_000).await.unwrap();
+    let before = history().await;
+    assert!(active.schedule.due_at.unwrap() > now());
+    assert!(world.onboardings.look_soon(active.tenant).await.unwrap());
+    let found = world.onboardings.find(&active.slug).await.unwrap().unwrap();
+    assert!(found.schedule.due_at.unwrap() <= now());
+    assert_eq!(history().await, before);
+    assert!(!world.onboardings.look_soon(active.tenant).await.unwrap(), "it is due");
+}
+
+#[tokio::test]
+async fn where_there_is_no_endpoint_there_is_none_to_be_looked_at() {
+    let world = World::ready().await;
+    let (open, _) = world.open(EndpointPolicy::Off).await;
+    assert!(!world.onboardings.look_soon(open.tenant).await.unwrap());
+    assert!(!world.onboardings.look_soon(TenantId(Uuid::from_u128(9))).await.unwrap());
 }
 
 #[tokio::test]
