@@ -1,10 +1,11 @@
-//! The admin plane: tenants.
+//! The admin plane: tenants, and how their keys are.
 
 use reqwest::{Method, RequestBuilder, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
+    key::{Acknowledgements, KeyEventPage, KeyHealth, Replica, Replicas},
     transport::{Client, json, send},
 };
 
@@ -180,6 +181,40 @@ impl Admin {
     /// Deletes a tenant, once its safety window is over.
     pub async fn delete(&self, read: &Tenant) -> Result<Tenant, Error> {
         json(send(self.at(Method::DELETE, &[&read.slug], read).await?).await?).await
+    }
+
+    /// How a tenant's key is.
+    pub async fn key(&self, slug: &str) -> Result<KeyHealth, Error> {
+        json(send(self.request(Method::GET, &[slug, "key"]).await?).await?).await
+    }
+
+    /// Has a tenant's key looked at at once. Answers how it was before: what is found comes with the next [`key`](Self::key).
+    pub async fn look(&self, slug: &str) -> Result<KeyHealth, Error> {
+        json(send(self.request(Method::POST, &[slug, "key", "look"]).await?).await?).await
+    }
+
+    /// A page of what happened to a tenant's key, newest first.
+    pub async fn key_events(&self, slug: &str, cursor: Option<&str>, limit: u32) -> Result<KeyEventPage, Error> {
+        let request = self.request(Method::GET, &[slug, "key", "events"]).await?;
+        let mut request = request.query(&[("limit", limit)]);
+        if let Some(cursor) = cursor {
+            request = request.query(&[("cursor", cursor)]);
+        }
+        json(send(request).await?).await
+    }
+
+    /// Which replicas have obeyed the withdrawal with this revision, and which that live have not.
+    pub async fn acknowledgements(&self, slug: &str, revision: i64) -> Result<Acknowledgements, Error> {
+        let revision = revision.to_string();
+        let path = [slug, "key", "events", &revision, "acknowledgements"];
+        json(send(self.request(Method::GET, &path).await?).await?).await
+    }
+
+    /// The replicas that live.
+    pub async fn replicas(&self) -> Result<Vec<Replica>, Error> {
+        let request = self.client.request(Method::GET, &["v1", "admin", "replicas"]).await?;
+        let Replicas { replicas } = json(send(request).await?).await?;
+        Ok(replicas)
     }
 
     async fn at(&self, method: Method, path: &[&str], read: &Tenant) -> Result<RequestBuilder, Error> {

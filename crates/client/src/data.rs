@@ -71,6 +71,26 @@ pub struct Opened {
     pub key_id: String,
 }
 
+/// An envelope of either kind, as it is to be rewrapped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Envelope {
+    /// A wrapped key.
+    WrappedKey(String),
+    /// Encrypted data.
+    Ciphertext(String),
+}
+
+/// A rewrapped envelope.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rewrapped {
+    /// The envelope, of the same kind as before.
+    #[serde(flatten)]
+    pub envelope: Envelope,
+    /// The key encryption key.
+    pub key_id: String,
+}
+
 /// One item's outcome in a batch.
 #[derive(Debug, Deserialize)]
 pub enum BatchItem<T> {
@@ -179,6 +199,17 @@ impl TenantClient {
         self.bytes("decrypt", envelope, context).await.map(Secret::from)
     }
 
+    /// Wraps the keys of many envelopes, 1000 at most, under the newest key encryption key; the outcomes are in order.
+    pub async fn rewrap_batch(&self, envelopes: &[Envelope]) -> Result<Vec<BatchItem<Rewrapped>>, Error> {
+        let path = ["v1", "tenants", &self.slug, "rewrap", "batch"];
+        let answer: Results<Rewrapped> = self.client.post(&path, &json!({"items": envelopes})).await?;
+        if answer.results.len() == envelopes.len() {
+            Ok(answer.results)
+        } else {
+            Err(Error::Unexpected("not as many outcomes as items"))
+        }
+    }
+
     /// Any operation (`unwrap`) on many items, each as its single request would be; the outcomes are in order.
     pub async fn batch<T: DeserializeOwned>(
         &self,
@@ -231,5 +262,19 @@ impl<'a> Request<'a> {
             ciphertext: None,
             encryption_context,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_is_sent_and_comes_back_under_the_name_of_its_kind() {
+        let sent = serde_json::to_string(&Envelope::Ciphertext("2BA".into())).unwrap();
+        assert_eq!(sent, r#"{"ciphertext":"2BA"}"#);
+        let back: Rewrapped =
+            serde_json::from_str(r#"{"wrapped_key": "2BB", "key_id": "https://v/keys/k/1"}"#).unwrap();
+        assert_eq!(back.envelope, Envelope::WrappedKey("2BB".into()));
     }
 }

@@ -48,6 +48,9 @@ pub struct Problem {
     /// What the customer's vault or directory said.
     #[serde(default)]
     pub upstream: Option<Upstream>,
+    /// The version of the customer's key that is refused, where it is not the newest: what is sealed under others still opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// Fields that were refused, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,

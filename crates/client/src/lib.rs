@@ -20,6 +20,7 @@
 mod admin;
 mod data;
 mod error;
+pub mod key;
 pub mod onboarding;
 mod secret;
 mod token;
@@ -27,7 +28,7 @@ mod transport;
 
 pub use self::{
     admin::{Admin, FormerKey, NewTenant, Policy, Tenant, TenantChange, TenantPage},
-    data::{BatchItem, Context, DataKey, Opened, OpenedKey, Sealed, SealedKey, TenantClient},
+    data::{BatchItem, Context, DataKey, Envelope, Opened, OpenedKey, Rewrapped, Sealed, SealedKey, TenantClient},
     error::{Error, Fault, FieldError, Problem, Upstream},
     secret::{LinkUrl, Secret, Token},
     token::{ClientCredentials, TokenSource},
