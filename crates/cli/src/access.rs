@@ -65,7 +65,7 @@ impl AccessOptions {
     }
 
     /// A client of the API.
-    pub(crate) fn client(self) -> Result<Client, Failure> {
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
         let access = match (&self.access, &self.server, &self.token) {
             (None, Some(server), Some(token)) => return Ok(Client::new(server.clone(), token.clone().into())?),
             (Some(file), _, _) => Access::read(file)?,
@@ -77,11 +77,15 @@ impl AccessOptions {
             }
         };
         let http = access.http()?;
-        let tokens = match self.token {
-            Some(token) => token.into(),
+        let tokens = match &self.token {
+            Some(token) => token.clone().into(),
             None => TokenSource::ClientCredentials(Arc::new(access.credentials(http.clone()))),
         };
-        Ok(Client::with_http(http, self.server.unwrap_or(access.server), tokens))
+        Ok(Client::with_http(
+            http,
+            self.server.clone().unwrap_or(access.server),
+            tokens,
+        ))
     }
 }
 

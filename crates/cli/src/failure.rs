@@ -52,6 +52,14 @@ impl Failure {
         }
     }
 
+    /// Some of what was asked was refused.
+    pub(crate) fn refused(why: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Refused,
+            message: why.to_string(),
+        }
+    }
+
     /// Another try may help.
     pub(crate) fn unavailable(why: impl fmt::Display) -> Self {
         Self {
@@ -65,6 +73,14 @@ impl Failure {
         Self {
             kind: Kind::Interrupted,
             message: why.to_string(),
+        }
+    }
+
+    /// The same, and what to do about it.
+    pub(crate) fn with(self, advice: &str) -> Self {
+        Self {
+            message: format!("{}; {advice}", self.message),
+            ..self
         }
     }
 

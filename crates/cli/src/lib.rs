@@ -15,6 +15,7 @@ mod migrate;
 mod onboarding;
 mod output;
 mod policy;
+mod rewrap;
 mod serve;
 mod tenant;
 mod token;
@@ -49,6 +50,8 @@ enum Command {
     Onboarding(Box<onboarding::Onboarding>),
     /// Register and administrate tenants
     Tenant(Box<tenant::Tenant>),
+    /// Bring many envelopes under the newest version of a tenant's key
+    Rewrap(Box<rewrap::Rewrap>),
     /// Print a bearer token for the API
     Token(token::Token),
     /// Print completions for a shell
@@ -87,6 +90,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Migrate(migrate) => migrate.run().await,
             Command::Onboarding(onboarding) => onboarding.run().await,
             Command::Tenant(tenant) => tenant.run().await,
+            Command::Rewrap(rewrap) => rewrap.run().await,
             Command::Token(token) => token.run().await,
             Command::Completions(_) => Ok(()),
         }

@@ -117,6 +117,11 @@ struct Results<T> {
     results: Vec<BatchItem<T>>,
 }
 
+#[derive(Serialize)]
+struct Envelopes<'a> {
+    items: &'a [&'a Envelope],
+}
+
 impl TenantClient {
     pub(crate) fn new(client: Client, slug: &str) -> Self {
         Self {
@@ -200,9 +205,9 @@ impl TenantClient {
     }
 
     /// Wraps the keys of many envelopes, 1000 at most, under the newest key encryption key; the outcomes are in order.
-    pub async fn rewrap_batch(&self, envelopes: &[Envelope]) -> Result<Vec<BatchItem<Rewrapped>>, Error> {
+    pub async fn rewrap_batch(&self, envelopes: &[&Envelope]) -> Result<Vec<BatchItem<Rewrapped>>, Error> {
         let path = ["v1", "tenants", &self.slug, "rewrap", "batch"];
-        let answer: Results<Rewrapped> = self.client.post(&path, &json!({"items": envelopes})).await?;
+        let answer: Results<Rewrapped> = self.client.post(&path, &Envelopes { items: envelopes }).await?;
         if answer.results.len() == envelopes.len() {
             Ok(answer.results)
         } else {
