@@ -55,7 +55,6 @@ pub(crate) struct Access {
 
 impl AccessOptions {
     /// What a command line with only this access file would give.
-    #[cfg(feature = "emulator")]
     pub(crate) fn of_file(file: PathBuf) -> Self {
         Self {
             server: None,

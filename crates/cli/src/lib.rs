@@ -15,6 +15,7 @@ mod migrate;
 mod onboarding;
 mod output;
 mod policy;
+mod replicas;
 mod rewrap;
 mod serve;
 mod tenant;
@@ -50,6 +51,8 @@ enum Command {
     Onboarding(Box<onboarding::Onboarding>),
     /// Register and administrate tenants
     Tenant(Box<tenant::Tenant>),
+    /// List the replicas that live
+    Replicas(replicas::Replicas),
     /// Bring many envelopes under the newest version of a tenant's key
     Rewrap(Box<rewrap::Rewrap>),
     /// Print a bearer token for the API
@@ -90,6 +93,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Migrate(migrate) => migrate.run().await,
             Command::Onboarding(onboarding) => onboarding.run().await,
             Command::Tenant(tenant) => tenant.run().await,
+            Command::Replicas(replicas) => replicas.run().await,
             Command::Rewrap(rewrap) => rewrap.run().await,
             Command::Token(token) => token.run().await,
             Command::Completions(_) => Ok(()),

@@ -1,7 +1,13 @@
 //! `keyferry tenant …`
 
+mod drill;
+mod health;
+mod key;
+mod look;
+
 use clap::{Args, Subcommand};
-use keyferry_client::{Admin, Client, FormerKey, NewTenant, Tenant as Shown, TenantChange};
+use keyferry_client::{Admin, Client, FormerKey, NewTenant, Tenant as Shown, TenantChange, key::KeyHealth};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -34,6 +40,12 @@ enum Act {
     List,
     /// Show a tenant, or how far its onboarding is
     Show(Named),
+    /// Show how a tenant's key is, or follow it
+    Health(health::Health),
+    /// Have a tenant's key looked at now, and show what is found
+    Look(look::Look),
+    /// Measure how soon nothing opens any more once the customer takes its key away, and print a report of it
+    Drill(Box<drill::Drill>),
     /// Make a new link to the customer's page, and make those before it void (as `onboarding link`)
     Link(Named),
     /// Make all of its onboarding's checks now (as `onboarding verify`)
@@ -48,6 +60,15 @@ enum Act {
     Resume(Named),
     /// Delete a tenant, once its safety window is over
     Delete(Named),
+}
+
+/// A tenant, and how its key is.
+#[derive(Serialize)]
+struct WithHealth {
+    #[serde(flatten)]
+    tenant: Shown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_health: Option<KeyHealth>,
 }
 
 #[derive(Args, Debug)]
@@ -119,6 +140,9 @@ impl Tenant {
             Act::Watch(watch) => return onboarding::Act::Watch(watch).run(&client, self.output).await,
             Act::List => return list(&admin, self.output).await,
             Act::Show(Named { slug }) => return show(&client, &slug, self.output).await,
+            Act::Health(health) => return health.run(&admin, self.output).await,
+            Act::Look(look) => return look.run(&admin, self.output).await,
+            Act::Drill(drill) => return drill.run(&client, self.output).await,
             Act::Create(create) => create.run(&admin).await?,
             Act::Update(update) => update.run(&admin).await?,
             Act::Suspend(Named { slug }) => admin.suspend(&admin.get(&slug).await?).await?,
@@ -185,7 +209,13 @@ fn kept(former: &[FormerKey], dropped: &[String]) -> Result<Option<Vec<FormerKey
 /// Shows a tenant, or the onboarding that is to become one.
 async fn show(client: &Client, slug: &str, output: Output) -> Result<(), Failure> {
     match client.admin().get(slug).await {
-        Ok(tenant) => output.fields(&tenant, &fields(&tenant)),
+        Ok(tenant) => {
+            let (key_health, mut fields) = (key_health(client, slug).await, fields(&tenant));
+            if let Some(key) = &key_health {
+                fields.push(("health", format!("{} since {}", key::state(key), key.since)));
+            }
+            output.fields(&WithHealth { tenant, key_health }, &fields);
+        }
         Err(error) if onboarding::is_absent(&error) => {
             // That there is no tenant is the answer where there is no onboarding either.
             let Ok(found) = client.onboardings().get(slug).await else {
@@ -199,7 +229,31 @@ async fn show(client: &Client, slug: &str, output: Output) -> Result<(), Failure
     Ok(())
 }
 
+/// How a tenant's key is, if that can be told: the tenant is shown in any case.
+async fn key_health(client: &Client, slug: &str) -> Option<KeyHealth> {
+    match client.admin().key(slug).await {
+        Ok(key) => Some(key),
+        Err(error) => {
+            eprintln!("keyferry: how its key is cannot be told: {error}");
+            None
+        }
+    }
+}
+
 async fn list(admin: &Admin, output: Output) -> Result<(), Failure> {
+    output.rows(&all(admin).await?, &["SLUG", "STATUS", "KEY", "NAME"], |tenant| {
+        vec![
+            tenant.slug.clone(),
+            tenant.status.clone(),
+            current_key(tenant),
+            tenant.display_name.clone(),
+        ]
+    });
+    Ok(())
+}
+
+/// All tenants, ordered by slug.
+async fn all(admin: &Admin) -> Result<Vec<Shown>, Failure> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
         let page = admin.list(cursor.as_deref(), 100).await?;
@@ -209,15 +263,7 @@ async fn list(admin: &Admin, output: Output) -> Result<(), Failure> {
             break;
         }
     }
-    output.rows(&all, &["SLUG", "STATUS", "KEY", "NAME"], |tenant| {
-        vec![
-            tenant.slug.clone(),
-            tenant.status.clone(),
-            key(tenant),
-            tenant.display_name.clone(),
-        ]
-    });
-    Ok(())
+    Ok(all)
 }
 
 fn fields(tenant: &Shown) -> Vec<(&'static str, String)> {
@@ -233,7 +279,7 @@ fn fields(tenant: &Shown) -> Vec<(&'static str, String)> {
             },
         ),
         ("directory", tenant.directory_id.clone()),
-        ("key", key(tenant)),
+        ("key", current_key(tenant)),
         ("version", tenant.key_version.clone()),
         ("former keys", former_keys(tenant)),
     ];
@@ -255,6 +301,6 @@ fn address(key: &FormerKey) -> String {
     format!("https://{}/keys/{}", key.vault, key.key_name)
 }
 
-fn key(tenant: &Shown) -> String {
+fn current_key(tenant: &Shown) -> String {
     format!("https://{}/keys/{}", tenant.vault, tenant.key_name)
 }

@@ -36,8 +36,7 @@ pub struct KeyHealth {
     #[serde(default)]
     pub gauge: Option<VaultGauge>,
     /// How soon a withdrawal is obeyed everywhere.
-    #[serde(default)]
-    pub bound: Option<Bound>,
+    pub bound: Bound,
 }
 
 /// What is wrong with a key.
@@ -74,7 +73,8 @@ pub struct Owner {
     #[serde(default)]
     pub name: Option<String>,
     /// Until when it does, if it does not say so again.
-    pub until: String,
+    #[serde(default)]
+    pub until: Option<String>,
 }
 
 /// How much of a vault's limit one replica uses.

@@ -53,6 +53,12 @@ impl Client {
         Self { tokens, ..self.clone() }
     }
 
+    /// Where that Keyferry is.
+    #[must_use]
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// Sealing and opening for the tenant of that slug.
     #[must_use]
     pub fn tenant(&self, slug: &str) -> TenantClient {

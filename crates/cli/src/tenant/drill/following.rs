@@ -1,0 +1,240 @@
+//! What is heard of a withdrawal, from the first replica that finds it out to the last that obeys it.
+
+use std::collections::BTreeMap;
+
+use keyferry_client::key::{Acknowledgements, KeyEvent, KeyHealth, Replica};
+use tokio::time::Instant;
+
+use super::act::{Known, Moment};
+
+/// What was heard so far.
+#[derive(Debug)]
+pub(super) struct Following {
+    /// The act.
+    pub(super) act: Moment,
+    /// The last of the key's events before it.
+    before: i64,
+    /// The newest version of the key, before it.
+    newest: Option<String>,
+    /// The replicas that lived then.
+    pub(super) lived: Vec<Replica>,
+    /// The withdrawal that is followed: the first of the newest version, or of any if there is none.
+    pub(super) found: Option<Found>,
+    /// Who has obeyed it, by its id.
+    pub(super) obeyed: BTreeMap<String, Obeyed>,
+    /// Who lives and has not, by its id.
+    pub(super) missing: Option<Vec<String>>,
+}
+
+/// That the withdrawal was found out.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) event: KeyEvent,
+    /// How many seconds after the act.
+    pub(super) after: Measured,
+}
+
+/// That a replica has obeyed.
+#[derive(Clone, Debug)]
+pub(super) struct Obeyed {
+    pub(super) name: String,
+    /// When, by the registry's clock.
+    pub(super) at: String,
+    /// How many seconds after the act.
+    pub(super) after: Measured,
+}
+
+/// Seconds after the act, and by whose clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Measured {
+    pub(super) seconds: f64,
+    /// Whether it is this machine's: then it was seen here as soon as it was told, and was so no later than that. Else it is the
+    /// registry's, which may differ.
+    pub(super) is_own: bool,
+}
+
+impl Following {
+    pub(super) fn new(act: Moment, before: i64, health: &KeyHealth, lived: Vec<Replica>) -> Self {
+        let newest = health.newest.as_ref();
+        Self {
+            act,
+            before,
+            newest: newest.and_then(|newest| Some(newest.key_id.rsplit_once('/')?.1.to_owned())),
+            lived,
+            found: None,
+            obeyed: BTreeMap::new(),
+            missing: None,
+        }
+    }
+
+    /// Hears of what happened to the key, newest first. Whether the withdrawal is among it.
+    pub(super) fn hear(&mut self, events: &[KeyEvent], seen: Instant) -> Option<i64> {
+        if self.found.is_none() {
+            let oldest_first = events.iter().rev().filter(|event| self.is_after(event));
+            let withdrawals: Vec<_> = oldest_first.filter(|event| event.kind == "withdrawn").collect();
+            let of_newest = withdrawals
+                .iter()
+                .find(|event| event.version.is_none() || event.version == self.newest);
+            self.found = of_newest.or(withdrawals.first()).map(|event| Found {
+                event: (*event).clone(),
+                after: self.measured(&event.at, seen),
+            });
+        }
+        self.found.as_ref().map(|found| found.event.revision)
+    }
+
+    /// Hears who has obeyed it.
+    pub(super) fn note(&mut self, heard: &Acknowledgements, seen: Instant) {
+        for acknowledgement in &heard.acknowledged {
+            let after = self.measured(&acknowledgement.at, seen);
+            self.obeyed
+                .entry(acknowledgement.replica.clone())
+                .or_insert_with(|| Obeyed {
+                    name: acknowledgement.name.clone(),
+                    at: acknowledgement.at.clone(),
+                    after,
+                });
+        }
+        self.missing = Some(heard.missing.iter().map(|missing| missing.replica.clone()).collect());
+    }
+
+    /// Whether all that live have obeyed.
+    pub(super) fn is_over(&self) -> bool {
+        !self.obeyed.is_empty() && self.missing.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// The replicas that lived at the act, have not obeyed, and are not expected to any more: they ended, or are not seen.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &Replica> {
+        let missing = self.missing.iter().flatten();
+        let missing: Vec<_> = missing.collect();
+        self.lived
+            .iter()
+            .filter(move |replica| !missing.contains(&&replica.id) && !self.obeyed.contains_key(&replica.id))
+            .filter(|_| self.missing.is_some())
+    }
+
+    /// Whether it happened after the act.
+    pub(super) fn is_after(&self, event: &KeyEvent) -> bool {
+        match self.act.known {
+            Known::Enter | Known::Command | Known::Given => event.revision > self.before,
+            Known::GivenAfterwards => self.act.until_told(&event.at).is_some_and(|after| after >= 0.0),
+        }
+    }
+
+    fn measured(&self, at: &str, seen: Instant) -> Measured {
+        let told = match self.act.known {
+            Known::Enter | Known::Command | Known::Given => None,
+            Known::GivenAfterwards => self.act.until_told(at),
+        };
+        Measured {
+            seconds: told.unwrap_or_else(|| self.act.until(seen)),
+            is_own: told.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use keyferry_client::key::{Acknowledgement, Missing};
+
+    use super::{
+        super::{super::key::tests::key, act::tests::noon},
+        *,
+    };
+
+    pub(crate) fn replica(id: &str) -> Replica {
+        Replica {
+            id: id.into(),
+            name: format!("host-{id}"),
+            release: "0.1.0".into(),
+            started_at: "2026-11-25T08:00:00Z".into(),
+            seen_at: "2026-11-25T12:00:00Z".into(),
+            followed: 7,
+        }
+    }
+
+    pub(crate) fn withdrawn(revision: i64, version: Option<&str>) -> KeyEvent {
+        serde_json::from_value(serde_json::json!({
+            "revision": revision,
+            "at": "2026-11-25T12:00:09Z",
+            "by": "a",
+            "kind": "withdrawn",
+            "call": "unwrap",
+            "key": "https://v/keys/k",
+            "version": version,
+            "cause": "key-disabled",
+            "status": 403,
+            "code": "Forbidden",
+            "request_id": "r-1",
+        }))
+        .unwrap()
+    }
+
+    pub(crate) fn heard(acknowledged: &[&str], missing: &[&str]) -> Acknowledgements {
+        let name = |id: &str| format!("host-{id}");
+        Acknowledgements {
+            acknowledged: acknowledged
+                .iter()
+                .map(|id| Acknowledgement {
+                    replica: (*id).into(),
+                    name: name(id),
+                    at: "2026-11-25T12:00:10Z".into(),
+                })
+                .collect(),
+            missing: missing
+                .iter()
+                .map(|id| Missing {
+                    replica: (*id).into(),
+                    name: name(id),
+                })
+                .collect(),
+        }
+    }
+
+    pub(crate) fn following(known: Known) -> Following {
+        let act = Moment::now(known, noon);
+        let lived = ["a", "b", "c"].map(replica).to_vec();
+        Following::new(act, 7, &key("healthy", None), lived)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_over_once_all_that_live_have_obeyed_and_each_counts_from_when_it_was_first_seen() {
+        let mut following = following(Known::Enter);
+        let begun = Instant::now();
+        let seconds = |seconds| begun + Duration::from_secs(seconds);
+        assert_eq!(
+            following.hear(&[withdrawn(7, None)], seconds(1)),
+            None,
+            "that was before"
+        );
+        // The newest version is 1. An older one's withdrawal is another matter.
+        let events = [
+            withdrawn(10, Some("1")),
+            withdrawn(9, Some("1")),
+            withdrawn(8, Some("0")),
+        ];
+        assert_eq!(following.hear(&events, seconds(9)), Some(9));
+        assert!(!following.is_over());
+        following.note(&heard(&["a"], &["b", "c"]), seconds(9));
+        assert!(!following.is_over());
+        following.note(&heard(&["a", "b"], &[]), seconds(12));
+        assert!(following.is_over());
+        let after = |id: &str| following.obeyed[id].after;
+        let own = |seconds| Measured { seconds, is_own: true };
+        assert_eq!((after("a"), after("b")), (own(9.0), own(12.0)));
+        assert_eq!(following.gone().map(|gone| gone.id.as_str()).collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_over_before_it_was_looked_for_is_told_by_the_registrys_clock() {
+        let mut following = following(Known::GivenAfterwards);
+        let late = Instant::now() + Duration::from_hours(1);
+        assert_eq!(following.hear(&[withdrawn(3, Some("1"))], late), Some(3));
+        following.note(&heard(&["a"], &[]), late);
+        let registrys = |seconds| Measured { seconds, is_own: false };
+        assert_eq!(following.found.as_ref().unwrap().after, registrys(9.0));
+        assert_eq!(following.obeyed["a"].after, registrys(10.0));
+    }
+}

@@ -1,0 +1,533 @@
+//! What a drill measured, as an auditor reads it.
+
+use keyferry_client::{
+    Tenant,
+    key::{Bound, KeyEvent, KeyHealth},
+};
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
+
+use super::{
+    act::{Known, Moment},
+    following::{Following, Measured},
+    traffic::{Seen, Tries},
+};
+use crate::{
+    output::{lines, plain, table},
+    tenant::key::because,
+};
+
+/// A drill, as it ended.
+#[derive(Serialize)]
+pub(super) struct Report {
+    /// How it ended.
+    pub(super) verdict: Verdict,
+    /// Whose key.
+    customer: Customer,
+    /// The newest version of the key before the act, or the key if none was seen.
+    key_id: String,
+    /// The service, and what measured it.
+    service: String,
+    measured_with: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conducted_by: Option<String>,
+    /// The act.
+    act_at: String,
+    act_known: Known,
+    /// How long the drill went on after the act.
+    followed_seconds: f64,
+    /// The bound.
+    bound: Bound,
+    azure_seconds: f64,
+    allowed_seconds: f64,
+    /// What was found out, and by whom.
+    withdrawal: Option<Withdrawal>,
+    /// The replicas that lived at the act or have obeyed.
+    replicas: Vec<ReplicaLine>,
+    /// What requests through the front door came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealing: Option<Requests>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opening: Option<Requests>,
+    /// The longest of all times that were measured.
+    longest_seconds: Option<f64>,
+    /// When the key served again, if that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recovery: Option<Recovery>,
+    /// What this does not tell.
+    not_measured: Vec<String>,
+}
+
+/// How a drill ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Verdict {
+    /// All that was measured is within the bound.
+    Within,
+    /// Something is beyond it.
+    Beyond,
+    /// It ended before that could be told.
+    Unfinished,
+}
+
+/// What a report is made of.
+pub(super) struct Facts<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) before: &'a KeyHealth,
+    pub(super) following: &'a Following,
+    /// What was seen of requests, or why there were none.
+    pub(super) traffic: Result<Seen, &'a str>,
+    pub(super) service: String,
+    pub(super) conducted_by: Option<String>,
+    pub(super) azure_seconds: f64,
+    /// When it was over.
+    pub(super) ended: Instant,
+}
+
+#[derive(Serialize)]
+struct Customer {
+    name: String,
+    slug: String,
+    id: String,
+    directory_id: String,
+}
+
+#[derive(Serialize)]
+struct Withdrawal {
+    /// Who found it out.
+    replica: String,
+    after_seconds: f64,
+    clock: &'static str,
+    #[serde(flatten)]
+    event: KeyEvent,
+}
+
+#[derive(Serialize)]
+struct ReplicaLine {
+    replica: String,
+    name: String,
+    release: Option<String>,
+    /// `obeyed`, `not obeyed` or `gone`.
+    outcome: &'static str,
+    /// When it had obeyed, by the registry's clock.
+    obeyed_at: Option<String>,
+    after_seconds: Option<f64>,
+    clock: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Requests {
+    succeeded: u64,
+    failed: u64,
+    /// After the act; before it if negative.
+    last_success_after_seconds: Option<f64>,
+    refused_as: Option<String>,
+}
+
+/// When the key served again.
+#[derive(Serialize)]
+pub(super) struct Recovery {
+    /// Since when it is healthy, by the registry's clock.
+    pub(super) healthy_since: String,
+    /// When something sealed and opened again, after the act.
+    pub(super) sealing_after_seconds: Option<f64>,
+    pub(super) opening_after_seconds: Option<f64>,
+}
+
+impl Report {
+    pub(super) fn new(facts: &Facts<'_>) -> Self {
+        let Facts {
+            tenant,
+            before,
+            following,
+            ..
+        } = facts;
+        let act = &following.act;
+        let (sealing, opening) = match &facts.traffic {
+            Ok(seen) => (
+                Some(Requests::new(&seen.seal, act)),
+                seen.open.as_ref().map(|open| Requests::new(open, act)),
+            ),
+            Err(_) => (None, None),
+        };
+        let replicas = replicas(following);
+        let obeyed = replicas.iter().filter_map(|line| line.after_seconds);
+        let answered = [&sealing, &opening].into_iter().flatten();
+        let answered = answered.filter_map(|requests| requests.last_success_after_seconds);
+        let longest = obeyed.chain(answered).reduce(f64::max);
+        let allowed = before.bound.total_seconds + facts.azure_seconds;
+        let followed = act.until(facts.ended);
+        let is_over = following.is_over() && facts.traffic.as_ref().map_or(true, Seen::is_dark);
+        let newest = before.newest.as_ref().map(|newest| newest.key_id.clone());
+        Self {
+            verdict: Verdict::of(is_over, longest, followed, allowed),
+            customer: Customer {
+                name: tenant.display_name.clone(),
+                slug: tenant.slug.clone(),
+                id: tenant.id.clone(),
+                directory_id: tenant.directory_id.clone(),
+            },
+            key_id: newest.unwrap_or_else(|| format!("https://{}/keys/{}", tenant.vault, tenant.key_name)),
+            service: facts.service.clone(),
+            measured_with: concat!("keyferry ", env!("CARGO_PKG_VERSION")),
+            conducted_by: facts.conducted_by.clone(),
+            act_at: act.at.format(&Rfc3339).unwrap_or_default(),
+            act_known: act.known,
+            followed_seconds: followed,
+            bound: before.bound,
+            azure_seconds: facts.azure_seconds,
+            allowed_seconds: allowed,
+            withdrawal: withdrawal(following),
+            not_measured: not_measured(facts, &opening),
+            replicas,
+            sealing,
+            opening,
+            longest_seconds: longest,
+            recovery: None,
+        }
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let replicas = self.replicas.iter().map(|line| {
+            vec![
+                line.name.clone(),
+                line.replica.clone(),
+                line.release.clone().unwrap_or_default(),
+                line.outcome.to_owned(),
+                line.after_seconds.map(after).unwrap_or_default(),
+                line.clock.unwrap_or_default().to_owned(),
+            ]
+        });
+        let head = [
+            "NAME",
+            "REPLICA",
+            "RELEASE",
+            "OUTCOME",
+            "AFTER THE ACT",
+            "BY THE CLOCK OF",
+        ];
+        let not_measured = self.not_measured.iter().map(|what| format!("- {}", plain(what)));
+        format!(
+            "Withdrawal drill: {}\n\n{}\n\n{}\n\nNot told by this:\n{}",
+            self.told(),
+            lines(&self.fields()),
+            table(&head, replicas),
+            not_measured.collect::<Vec<_>>().join("\n"),
+        )
+    }
+
+    /// The verdict in a sentence.
+    pub(super) fn told(&self) -> String {
+        let longest = self.longest_seconds.map_or_else(|| "nothing".to_owned(), after);
+        let allowed = self.allowed_seconds;
+        match self.verdict {
+            Verdict::Within => {
+                format!("within the bound. Nothing took longer than {longest}; {allowed:.1} s are allowed")
+            }
+            Verdict::Beyond => format!(
+                "beyond the bound. It took {} or longer; {allowed:.1} s are allowed",
+                after(self.longest_seconds.unwrap_or_default().max(self.unsettled_seconds()))
+            ),
+            Verdict::Unfinished => format!(
+                "unfinished after {:.1} s. Whether the bound of {allowed:.1} s holds is not known",
+                self.followed_seconds
+            ),
+        }
+    }
+
+    /// How long it was followed in vain, if it was.
+    fn unsettled_seconds(&self) -> f64 {
+        let is_settled = self.withdrawal.is_some() && self.replicas.iter().all(|line| line.outcome != NOT_OBEYED);
+        if is_settled { 0.0 } else { self.followed_seconds }
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let Customer {
+            name,
+            slug,
+            id,
+            directory_id,
+        } = &self.customer;
+        let Bound {
+            watch_seconds,
+            try_seconds,
+            confirmation_seconds,
+            hearing_seconds,
+            ..
+        } = self.bound;
+        let by = self
+            .conducted_by
+            .as_ref()
+            .map_or_else(String::new, |by| format!(" by {by}"));
+        let mut fields = vec![
+            ("customer", format!("{name} ({slug}, {id}), directory {directory_id}")),
+            ("key", self.key_id.clone()),
+            (
+                "service",
+                format!("{}, measured with {}{by}", self.service, self.measured_with),
+            ),
+            ("act", format!("{} ({})", self.act_at, self.act_known.told())),
+        ];
+        match &self.withdrawal {
+            None => fields.push(("found out", "not yet".to_owned())),
+            Some(found) => fields.extend([
+                (
+                    "found out",
+                    format!(
+                        "{} ({}) by {}, at {}",
+                        after(found.after_seconds),
+                        found.clock,
+                        found.replica,
+                        found.event.at
+                    ),
+                ),
+                ("refused with", refused_with(&found.event)),
+                (
+                    "event",
+                    format!("revision {} of the key's events", found.event.revision),
+                ),
+            ]),
+        }
+        for (name, requests) in [("sealing", &self.sealing), ("opening", &self.opening)] {
+            fields.extend(requests.as_ref().map(|requests| (name, requests.told())));
+        }
+        fields.push((
+            "bound",
+            format!(
+                "{:.1} s: watch {watch_seconds}, try {try_seconds}, confirmation {confirmation_seconds}, hearing {hearing_seconds}; and {} for Azure's own delay",
+                self.allowed_seconds, self.azure_seconds
+            ),
+        ));
+        if let Some(recovery) = &self.recovery {
+            let again = |what: &str, seconds: Option<f64>| {
+                seconds.map_or_else(String::new, |seconds| format!("; {what} again {}", after(seconds)))
+            };
+            fields.push((
+                "recovered",
+                format!(
+                    "healthy since {}{}{}",
+                    recovery.healthy_since,
+                    again("sealing", recovery.sealing_after_seconds),
+                    again("opening", recovery.opening_after_seconds)
+                ),
+            ));
+        }
+        fields
+    }
+}
+
+impl Verdict {
+    fn of(is_over: bool, longest: Option<f64>, followed: f64, allowed: f64) -> Self {
+        let is_beyond = longest.is_some_and(|longest| longest > allowed);
+        match (is_beyond, is_over) {
+            (true, _) => Self::Beyond,
+            (false, true) => Self::Within,
+            (false, false) if followed > allowed => Self::Beyond,
+            (false, false) => Self::Unfinished,
+        }
+    }
+}
+
+impl Requests {
+    fn new(tries: &Tries, act: &Moment) -> Self {
+        Self {
+            succeeded: tries.succeeded,
+            failed: tries.failed,
+            last_success_after_seconds: tries.last_success.map(|last| act.until(last)),
+            refused_as: tries.refused_as.clone(),
+        }
+    }
+
+    fn told(&self) -> String {
+        let last = self.last_success_after_seconds.map_or_else(|| "none".to_owned(), after);
+        let refused = self.refused_as.as_deref().unwrap_or("nothing");
+        format!(
+            "last success {last}; {} succeeded, {} failed, at last as {refused}",
+            self.succeeded, self.failed
+        )
+    }
+}
+
+impl Known {
+    fn told(self) -> &'static str {
+        match self {
+            Self::Enter => "when Enter was pressed",
+            Self::Command => "when the command returned",
+            Self::Given => "as given beforehand",
+            Self::GivenAfterwards => "as given afterwards",
+        }
+    }
+}
+
+impl Measured {
+    /// By whose clock.
+    fn clock(self) -> &'static str {
+        if self.is_own { "this machine" } else { "the registry" }
+    }
+}
+
+fn withdrawal(following: &Following) -> Option<Withdrawal> {
+    let found = following.found.as_ref()?;
+    let known = following.lived.iter().find(|replica| replica.id == found.event.by);
+    Some(Withdrawal {
+        replica: known.map_or_else(|| found.event.by.clone(), |replica| replica.name.clone()),
+        after_seconds: found.after.seconds,
+        clock: found.after.clock(),
+        event: found.event.clone(),
+    })
+}
+
+fn replicas(following: &Following) -> Vec<ReplicaLine> {
+    let release = |id: &str| {
+        let known = following.lived.iter().find(|replica| replica.id == id);
+        known.map(|replica| replica.release.clone())
+    };
+    let obeyed = following.obeyed.iter().map(|(id, obeyed)| ReplicaLine {
+        replica: id.clone(),
+        name: obeyed.name.clone(),
+        release: release(id),
+        outcome: "obeyed",
+        obeyed_at: Some(obeyed.at.clone()),
+        after_seconds: Some(obeyed.after.seconds),
+        clock: Some(obeyed.after.clock()),
+    });
+    let gone: Vec<_> = following.gone().map(|replica| replica.id.as_str()).collect();
+    let others = following
+        .lived
+        .iter()
+        .filter(|replica| !following.obeyed.contains_key(&replica.id));
+    let others = others.map(|replica| ReplicaLine {
+        replica: replica.id.clone(),
+        name: replica.name.clone(),
+        release: Some(replica.release.clone()),
+        outcome: if gone.contains(&replica.id.as_str()) {
+            GONE
+        } else {
+            NOT_OBEYED
+        },
+        obeyed_at: None,
+        after_seconds: None,
+        clock: None,
+    });
+    obeyed.chain(others).collect()
+}
+
+/// Why, and what Azure said: its id of the request is in the vault's own log.
+fn refused_with(event: &KeyEvent) -> String {
+    let call = event.call.as_deref().unwrap_or("call");
+    let trouble = keyferry_client::key::Trouble {
+        cause: event.cause.clone().unwrap_or_default(),
+        status: event.status,
+        code: event.code.clone(),
+        request_id: event.request_id.clone(),
+    };
+    format!("{call}: {}", because(&trouble))
+}
+
+fn not_measured(facts: &Facts<'_>, opening: &Option<Requests>) -> Vec<String> {
+    let mut told = vec![
+        "How much of each time is Azure's own: the log of the vault tells when it first refused, and has the request by the id above."
+            .to_owned(),
+        "What was opened before and is kept elsewhere: whoever has a plaintext has it.".to_owned(),
+    ];
+    match &facts.traffic {
+        Err(reason) => told.push(format!("When requests were last answered: none were sent. {reason}")),
+        Ok(_) => {
+            told.push("Which replica answered a request: they went through the front door.".to_owned());
+            if opening.is_none() {
+                told.push("When something was last opened: these credentials may not.".to_owned());
+            }
+        }
+    }
+    match facts.following.act.known {
+        Known::Enter => told.push("How exactly Enter was pressed at the moment of the act.".to_owned()),
+        Known::Command | Known::Given => {}
+        Known::GivenAfterwards => told.push(
+            "How the clocks of the registry and of whoever gave the moment differ: times by the registry's are as good as that."
+                .to_owned(),
+        ),
+    }
+    let gone: Vec<_> = facts.following.gone().map(|replica| replica.name.as_str()).collect();
+    if !gone.is_empty() {
+        told.push(format!(
+            "When these replicas obeyed, which ended or were seen no more meanwhile: {}.",
+            gone.join(", ")
+        ));
+    }
+    told
+}
+
+fn after(seconds: f64) -> String {
+    if seconds < 0.0 {
+        format!("{:.1} s before the act", -seconds)
+    } else {
+        format!("{seconds:.1} s after the act")
+    }
+}
+
+const GONE: &str = "gone";
+const NOT_OBEYED: &str = "not obeyed";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::{
+            super::key::tests::key,
+            following::tests::{following, heard, withdrawn},
+            tests::tenant,
+        },
+        *,
+    };
+
+    /// A report of a drill whose bound is 88 s, in which the withdrawal was told after so many seconds, and replicas had obeyed so.
+    fn report(told_after: Option<u64>, acknowledged: &[&str], missing: &[&str], ended: u64) -> Report {
+        let mut following = following(Known::Enter);
+        let begun = Instant::now();
+        if let Some(seconds) = told_after {
+            let seen = begun + Duration::from_secs(seconds);
+            following.hear(&[withdrawn(8, Some("1"))], seen);
+            following.note(&heard(acknowledged, missing), seen);
+        }
+        Report::new(&Facts {
+            tenant: &serde_json::from_value(tenant()).unwrap(),
+            before: &key("healthy", None),
+            following: &following,
+            traffic: Err("no role"),
+            service: "https://keyferry.test/".into(),
+            conducted_by: None,
+            azure_seconds: 0.0,
+            ended: begun + Duration::from_secs(ended),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_verdict_is_that_of_the_slowest_and_none_where_it_cannot_be_told_yet() {
+        for (told_after, acknowledged, missing, ended, verdict) in [
+            (Some(80), &["a", "b", "c"][..], &[][..], 81, Verdict::Within),
+            (Some(89), &["a", "b", "c"], &[], 90, Verdict::Beyond),
+            (Some(80), &["a"], &["b", "c"], 81, Verdict::Unfinished),
+            (Some(80), &["a"], &["b", "c"], 89, Verdict::Beyond),
+            (None, &[], &[], 87, Verdict::Unfinished),
+            (None, &[], &[], 89, Verdict::Beyond),
+        ] {
+            let report = report(told_after, acknowledged, missing, ended);
+            assert_eq!(report.verdict, verdict, "{}", report.text());
+        }
+        let told = report(None, &[], &[], 89).told();
+        assert!(told.contains("89.0 s"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_ended_meanwhile_is_told_of_and_not_waited_for() {
+        let report = report(Some(12), &["a", "b"], &[], 13);
+        assert_eq!(report.verdict, Verdict::Within);
+        let text = report.text();
+        let line = text.lines().find(|line| line.contains("host-c")).unwrap();
+        assert!(line.contains(GONE), "{text}");
+        assert!(text.contains("ended or were seen no more meanwhile: host-c"), "{text}");
+    }
+}
