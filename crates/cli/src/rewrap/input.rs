@@ -1,6 +1,9 @@
 //! The input: read by a thread of its own, a batch of lines at a time, so that reading and sending go on side by side.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::{
+    fmt::Write,
+    io::{self, BufRead, BufReader, Read},
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,11 +79,10 @@ impl<R: Read> Input<R> {
 
     /// Where it is read up to.
     pub(super) fn position(&self) -> Position {
-        let digest = self.hash.clone().finalize();
         Position {
             bytes: self.bytes,
             lines: self.lines,
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hexadecimal(&self.hash.clone().finalize()),
         }
     }
 
@@ -102,14 +104,14 @@ impl<R: Read> Input<R> {
         while lines.len() < size && self.bytes - before < MOST_BYTES {
             let Some(line) = self.line()? else { break };
             let number = self.lines;
-            let record = match line {
-                Some(text) if text.trim_ascii().is_empty() => continue,
-                Some(text) => Record::parse(text),
-                None => Err(Flaw::TooLong),
-            };
+            if line.as_ref().is_ok_and(|text| text.trim_ascii().is_empty()) {
+                continue;
+            }
             lines.push(Line {
                 number,
-                record: record.map_err(|flaw| Reject::flawed(number, flaw)),
+                record: line
+                    .and_then(Record::parse)
+                    .map_err(|flaw| Reject::flawed(number, flaw)),
             });
         }
         Ok((self.bytes > before).then(|| Batch {
@@ -119,7 +121,7 @@ impl<R: Read> Input<R> {
     }
 
     /// The next line without its end, if there is one; and of one that is too long only that it is there.
-    fn line(&mut self) -> io::Result<Option<Option<Vec<u8>>>> {
+    fn line(&mut self) -> io::Result<Option<Result<Vec<u8>, Flaw>>> {
         let (mut line, mut is_too_long, before) = (Vec::new(), false, self.bytes);
         loop {
             let read = self.from.fill_buf()?;
@@ -146,8 +148,16 @@ impl<R: Read> Input<R> {
         if line.last() == Some(&b'\n') {
             line.pop();
         }
-        Ok(Some((!is_too_long).then_some(line)))
+        Ok(Some(if is_too_long { Err(Flaw::TooLong) } else { Ok(line) }))
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A line that is longer is none that the API would take.

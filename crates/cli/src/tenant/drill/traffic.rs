@@ -64,7 +64,7 @@ impl Traffic {
             move |outcome| {
                 let mut seen = locked(&note);
                 let is_given_back = seen.is_given_back;
-                seen.seal.note(outcome, is_given_back);
+                seen.seal.note(&outcome, is_given_back);
             },
             async move || seal(&sealer).await.map(drop),
         ))];
@@ -74,7 +74,7 @@ impl Traffic {
                 let mut seen = locked(&note);
                 let is_given_back = seen.is_given_back;
                 if let Some(open) = &mut seen.open {
-                    open.note(outcome, is_given_back);
+                    open.note(&outcome, is_given_back);
                 }
             };
             sending.push(tokio::spawn(again(note, async move || open(&tenant, &envelope).await)));
@@ -116,9 +116,9 @@ impl Seen {
 }
 
 impl Tries {
-    fn note(&mut self, outcome: Result<(), Error>, is_given_back: bool) {
+    fn note(&mut self, outcome: &Result<(), Error>, is_given_back: bool) {
         let now = Instant::now();
-        match &outcome {
+        match outcome {
             Ok(()) => {
                 self.succeeded += 1;
                 if is_given_back {
@@ -184,20 +184,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_success_counts_until_the_key_is_to_be_given_back_however_long_there_was_none() {
         let mut tries = Tries::default();
-        let refused = || Err(Error::Unexpected("refused"));
-        tries.note(Ok(()), false);
+        let refused = Err(Error::Unexpected("refused"));
+        tries.note(&Ok(()), false);
         for _ in 0..ENOUGH {
             tokio::time::advance(PERIOD).await;
             assert!(!tries.is_dark());
-            tries.note(refused(), false);
+            tries.note(&refused, false);
         }
         assert!(tries.is_dark());
         tokio::time::advance(PERIOD).await;
         let late = Instant::now();
-        tries.note(Ok(()), false);
+        tries.note(&Ok(()), false);
         assert_eq!((tries.last_success, tries.is_dark()), (Some(late), false));
         tokio::time::advance(PERIOD).await;
-        tries.note(Ok(()), true);
+        tries.note(&Ok(()), true);
         assert_eq!((tries.last_success, tries.returned), (Some(late), Some(Instant::now())));
     }
 }
