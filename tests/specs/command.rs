@@ -2,8 +2,10 @@
 
 mod access;
 mod checking;
+mod health;
 mod migrating;
 mod onboardings;
+mod rewrapping;
 mod tenants;
 
 use keyferry_tests::{Database, World, command, output_of, repository};
@@ -24,6 +26,8 @@ fn its_reference_names_every_command_and_option() {
         "dev",
         "emulator",
         "migrate",
+        "replicas",
+        "rewrap",
         "token",
         "completions",
         "onboarding open",
@@ -40,6 +44,9 @@ fn its_reference_names_every_command_and_option() {
         "onboarding retry-endpoint",
         "onboarding close",
         "tenant register",
+        "tenant health",
+        "tenant look",
+        "tenant drill",
         "tenant link",
         "tenant verify",
         "tenant watch",

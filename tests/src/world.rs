@@ -308,16 +308,26 @@ impl World {
     /// Writes an operator's access file, for the command.
     #[must_use]
     pub fn operator_access(&self, keyferry: &Keyferry) -> PathBuf {
+        self.access(keyferry, OPERATOR, "operator.json")
+    }
+
+    /// Writes a platform service's access file, for the command.
+    #[must_use]
+    pub fn service_access(&self, keyferry: &Keyferry) -> PathBuf {
+        self.access(keyferry, SERVICE, "service.json")
+    }
+
+    fn access(&self, keyferry: &Keyferry, client_id: Uuid, name: &str) -> PathBuf {
         let access = serde_json::json!({
             "server": keyferry.url("/"),
             "token_endpoint": format!("https://{ENTRA}/{PLATFORM}/oauth2/v2.0/token"),
-            "client_id": OPERATOR,
+            "client_id": client_id,
             "client_secret": SECRET,
             "scope": "api://keyferry/.default",
             "ca_file": self.ca_file(),
             "connect": self.emulator.https_addr(),
         });
-        let path = self.dir.path().join("operator.json");
+        let path = self.dir.path().join(name);
         std::fs::write(&path, access.to_string()).unwrap();
         path
     }
