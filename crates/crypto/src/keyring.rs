@@ -236,7 +236,12 @@ impl Keyring {
 
     /// Fails as the vault did a moment ago, if it refused.
     fn recall(&self, standing: &Standing, slot: Option<Slot>) -> Result<(), VaultError> {
-        match self.refusals.recall(standing, slot, Instant::now()) {
+        let now = Instant::now();
+        let of_all = || match self.version_of(standing) {
+            Version::Known => None,
+            Version::Unknown => self.refusals.recall_of_all(standing, now),
+        };
+        match self.refusals.recall(standing, slot, now).or_else(of_all) {
             Some(refusal) => {
                 self.counters.refusals_recalled.count();
                 Err(refusal)

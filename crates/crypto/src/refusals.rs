@@ -2,7 +2,8 @@
 //!
 //! How long is said once, for each cause, in [`lifetime`]. They are of three kinds, each bounded by itself, so that who makes up
 //! versions of a key, or bytes, which anybody who may open can do without end, pushes out no customer's refusal; nor does a
-//! customer's refusal push out what spares the vault from them.
+//! customer's refusal push out what spares the vault from them. And where a customer refuses a whole vault, or all, a version that
+//! nobody here knows is answered with that, and not asked for.
 //!
 //! A refusal is remembered under a [`Standing`], like all else: an eviction ends it. So does a canary that unwraps, of whatever
 //! that proves (see [`Keyring::probe`](crate::keyring::Keyring::probe)); so a customer who puts things right need not wait for
@@ -15,14 +16,17 @@ use tokio::time::Instant;
 
 use crate::{
     cache::Slot,
+    id::TenantId,
     standing::{Standing, StandingId},
-    vault::{VaultCause, VaultError},
+    vault::{Call, Reach, VaultCause, VaultError},
 };
 
 /// The refusals that are remembered.
 pub(crate) struct Refusals {
     /// What customers refuse of their keys.
     customers: Cache<StandingId, Arc<Refusal>>,
+    /// Under which standing a tenant last refused to unwrap anything in a vault, or anything at all.
+    all: Cache<TenantId, Arc<Standing>>,
     /// What is refused at versions that nobody here knows: an envelope may name any.
     unknown_versions: Cache<StandingId, Arc<Refusal>>,
     /// Bytes that do not unwrap.
@@ -50,6 +54,7 @@ impl Refusals {
     pub(crate) fn new(max: u64) -> Self {
         Self {
             customers: Cache::builder().max_capacity(max).time_to_live(LONGEST).build(),
+            all: Cache::builder().max_capacity(max).time_to_live(LONGEST).build(),
             unknown_versions: Cache::builder().max_capacity(max).time_to_live(LONGEST).build(),
             bytes: Cache::builder().max_capacity(max).time_to_live(LONGEST).build(),
         }
@@ -66,12 +71,26 @@ impl Refusals {
         Some(refusal.error.clone())
     }
 
+    /// What the tenant refused a moment ago at a known version, if it reaches everything that is in the same vault as this
+    /// standing's key.
+    pub(crate) fn recall_of_all(&self, standing: &Standing, now: Instant) -> Option<VaultError> {
+        let refused = self.all.get(&standing.tenant())?;
+        let error = self.recall(&refused, None, now)?;
+        let reach = error.cause().reach()?;
+        let is_meant = !refused.is_withdrawn() && refused.subject().concerns(standing.subject(), reach);
+        is_meant.then_some(error)
+    }
+
     /// Remembers that all under a standing is refused, as long as the cause is worth it.
     pub(crate) fn remember(&self, standing: Arc<Standing>, version: Version, error: VaultError) {
         let kind = match version {
             Version::Known => &self.customers,
             Version::Unknown => &self.unknown_versions,
         };
+        let reaches_all = matches!(error.cause().reach(), Some(Reach::Vault | Reach::Directory));
+        if version == Version::Known && reaches_all && standing.subject().call == Call::Unwrap {
+            self.all.insert(standing.tenant(), Arc::clone(&standing));
+        }
         let id = standing.id();
         if let Some(refusal) = Refusal::new(standing, error) {
             kind.insert(id, refusal);
@@ -101,6 +120,7 @@ impl Refusals {
     /// Removes what has expired.
     pub(crate) fn remove_expired(&self) {
         self.customers.run_pending_tasks();
+        self.all.run_pending_tasks();
         self.unknown_versions.run_pending_tasks();
         self.bytes.run_pending_tasks();
     }
@@ -180,9 +200,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        id::{KeyRef, TenantId},
+        id::KeyRef,
         standing::{Standings, Subject},
-        vault::Call,
     };
 
     const GUIDE: &str = include_str!("../../../docs/azure.md");

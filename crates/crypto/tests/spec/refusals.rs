@@ -103,6 +103,43 @@ async fn who_makes_up_versions_or_bytes_has_no_customers_refusal_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_a_vault_that_refuses_all_asked_for_versions_that_may_be_made_up() {
+    for refusal in WHOLE_VAULT {
+        let (vault, sealer) = start();
+        let sealed = seal(&sealer, &tenant()).await.unwrap();
+        let canary = sealer.plant(&tenant()).await.unwrap();
+        vault.fails(refusal);
+        assert!(sealer.probe(&tenant(), &canary).await.is_err());
+        let before = vault.calls();
+        for number in 0..50 {
+            let made_up = open(&sealer, &tenant(), &made_up(&sealed, number)).await;
+            assert_eq!(cause(made_up), Some(refusal));
+            assert_eq!(cause(open(&sealer, &tenant(), &sealed).await), Some(refusal));
+        }
+        assert_eq!(vault.calls(), before, "{refusal:?}");
+        vault.fails(None);
+        sealer.probe(&tenant(), &canary).await.unwrap();
+        let made_up = open(&sealer, &tenant(), &made_up(&sealed, 1)).await;
+        assert_eq!(cause(made_up), Some(VaultCause::KeyNotFound), "it is asked again");
+        vault.fails(refusal);
+        assert!(sealer.probe(&tenant(), &canary).await.is_err());
+        vault.fails(None);
+        sealer.evict(tenant().tenant);
+        let made_up = open(&sealer, &tenant(), &crate::fake::made_up(&sealed, 2)).await;
+        assert_eq!(cause(made_up), Some(VaultCause::KeyNotFound), "it is asked again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_to_wrap_says_nothing_of_versions_that_nobody_knows() {
+    let (vault, sealer) = start();
+    let cold = seal(&replica(&vault), &tenant()).await.unwrap();
+    vault.fails_to_wrap(VaultCause::RoleMissing);
+    assert_eq!(cause(seal(&sealer, &tenant()).await), Some(VaultCause::RoleMissing));
+    open(&sealer, &tenant(), &cold).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn eviction_forgets_refusals() {
     let (vault, sealer) = start();
     let sealed = seal(&sealer, &tenant()).await.unwrap();
