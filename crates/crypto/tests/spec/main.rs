@@ -21,4 +21,5 @@ mod tampering;
 mod telling;
 mod two_steps;
 mod vectors;
+mod withdrawing;
 mod wrapping;
