@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::fake::{FakeVault, MINUTE, open, seal, tenant_with};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 40;
 
 /// How long the vault's word counts, and what was heard.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -199,7 +199,7 @@ impl Run {
 
     /// Requests, one after another or at once, until then.
     async fn requests_until(&mut self, end: Instant, mut meanwhile: impl FnMut(&mut Self)) {
-        let pause = self.dice.of(&[50, 500, 5_000]);
+        let pause = self.dice.of(&[500, 2_000, 10_000]);
         while Instant::now() < end {
             meanwhile(self);
             for _ in 0..self.dice.roll(4) {
