@@ -185,7 +185,7 @@ mod tests {
             ("lease_seconds", |config, span| config.lease_seconds = span),
             ("hearing_seconds", |config, span| config.hearing_seconds = span),
             ("version_period_seconds", |config, span| {
-                config.version_period_seconds = span
+                config.version_period_seconds = span;
             }),
         ];
         for (field, change) in fields {
