@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Has the vault unwrap all canaries, and asks for the newest version if that is to be known, at the same time; then plants a
-/// canary if one is wanted. `limit` is how long one call may take with all that confirms its answer: a vault bounds its calls
-/// itself, and this bounds a look if one does not.
+/// canary if one is wanted. `limit` is how long one answer may take with all that confirms it: calls to vaults are bounded by
+/// themselves, and this bounds a look if one is not.
 pub(crate) async fn ask(
     keys: &dyn Keys,
     tenant: &TenantKeys,

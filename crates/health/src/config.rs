@@ -19,7 +19,8 @@ pub struct HealthConfig {
     hearing_seconds: f64,
     /// How often the newest version of a key is looked up. 60 seconds.
     version_period_seconds: f64,
-    /// How many looks a replica has under way at once. 32.
+    /// How many looks a replica has under way at once, those aside that take long: vaults that hang keep no other from being asked.
+    /// 32.
     pub concurrency: usize,
 }
 

@@ -132,7 +132,7 @@ impl KeyWatch {
         };
         let mut terms = self.terms();
         let sealer = self.parts.sealer.as_ref();
-        let found = asking::ask(sealer, &tenant.keys, &claimed.health, self.call_limit(), &terms).await;
+        let found = asking::ask(sealer, &tenant.keys, &claimed.health, self.answer_limit(), &terms).await;
         terms.now = (self.parts.clock)();
         let told = self.met(id);
         let judged = look::judged(&tenant.keys, claimed, found, &told, &terms);
@@ -159,6 +159,10 @@ impl KeyWatch {
             log(tenant, news);
         }
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.len() >= MANY {
+            let now = Instant::now();
+            met.retain(|_, last| now < last.until);
+        }
         if refused.is_empty() || !looked.keeps {
             met.remove(&id);
         } else {
@@ -260,4 +264,6 @@ fn log(tenant: &Tenant, news: &KeyNews) {
 const SLOW: Duration = Duration::from_millis(250);
 /// The most looks under way for each place.
 const SLOW_FOR_EACH_PLACE: usize = 16;
+/// From so many on those are looked for that may be forgotten.
+const MANY: usize = 1_024;
 const SAVED_AT_ONCE: usize = 256;

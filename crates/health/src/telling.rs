@@ -10,7 +10,7 @@ use std::{
 };
 
 use keyferry_crypto::{
-    id::{KeyRef, KeyVersion, TenantId},
+    id::{KekId, KeyRef, KeyVersion, TenantId},
     news::{Learnt, News, Refusal},
     tenant::Route,
     vault::{Call, VaultCause},
@@ -51,8 +51,8 @@ struct State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Errand {
     Refusal(Subject),
-    /// There may be a new version of a key.
-    Version(KeyRef),
+    /// A tenant's key wrapped under this version, which may be new.
+    Version(TenantId, KekId),
     /// A key serves that did not.
     Serves(TenantId),
 }
@@ -91,7 +91,7 @@ impl KeyWatch {
         match learnt {
             Learnt::Refused(refusal) => self.withdraw(tenant, refusal),
             Learnt::Serves => self.untold.serves(tenant),
-            Learnt::Wrapped(kek) => self.untold.hint(Errand::Version(kek.key)),
+            Learnt::Wrapped(kek) => self.untold.hint(Errand::Version(tenant, kek)),
             Learnt::Unavailable(_) => {
                 let held = self.parts.registry.held(tenant);
                 if held.is_some_and(|tenant| is_private(&tenant)) {
@@ -141,8 +141,12 @@ impl KeyWatch {
                 in_time(store.tell_key_news(self.me.id, subject.tenant, &news, pause)).await?;
                 self.untold.is_told(subject, &refusal);
             }
-            Errand::Version(key) => {
-                in_time(store.hint(key)).await?;
+            Errand::Version(tenant, kek) => {
+                let health = in_time(store.key_health(*tenant)).await?;
+                let newest = health.and_then(|health| health.newest);
+                if newest.is_none_or(|newest| newest.kek != *kek) {
+                    in_time(store.hint(&kek.key)).await?;
+                }
             }
             Errand::Serves(tenant) => {
                 in_time(store.look_soon(*tenant)).await?;
@@ -228,7 +232,7 @@ impl Untold {
                     state.order.push_back(Errand::Refusal(subject));
                 }
             }
-            hint @ (Errand::Version(_) | Errand::Serves(_)) => self.hint(hint),
+            hint @ (Errand::Version(..) | Errand::Serves(_)) => self.hint(hint),
         }
     }
 

@@ -145,9 +145,9 @@ impl KeyWatch {
         self.config.watched_within(self.parts.try_timeout)
     }
 
-    /// How long one call of a look may take, with what confirms its answer.
-    pub(crate) fn call_limit(&self) -> Duration {
-        self.parts.try_timeout + self.parts.confirmation
+    /// How long an answer of a look may take: a call, and what confirms it until the last call for that has ended.
+    pub(crate) fn answer_limit(&self) -> Duration {
+        self.parts.try_timeout * 2 + self.parts.confirmation
     }
 
     /// Says the last that there is to say.

@@ -41,6 +41,18 @@ async fn a_version_that_a_wrap_was_done_under_is_followed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wrap_under_the_version_that_is_known_brings_no_look_forward() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    world.passes(PERIOD).await;
+    let looks = world.store.looks().len();
+    one.keys.learns(acme.keys.tenant, Learnt::Wrapped(kek(&acme.keys, 1)));
+    world.passes(SECOND * 3).await;
+    assert_eq!(world.store.looks().len(), looks);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pinned_tenant_follows_nothing() {
     let world = World::new();
     let version = format!("{:032x}", 1).parse().unwrap();

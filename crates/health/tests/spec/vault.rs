@@ -61,7 +61,7 @@ impl FakeVault {
         };
     }
 
-    /// What is asked for a tenant is never answered.
+    /// What is asked for a tenant is not answered within the time that a call may take.
     pub(crate) fn hangs(&self, tenant: TenantId) {
         self.state().hang.insert(tenant);
     }
@@ -115,7 +115,7 @@ impl FakeVault {
         self.admit(by, tenant.tenant, Some(&canary.kek)).await
     }
 
-    /// The vault as one replica reaches it, within the time that a call may take.
+    /// The vault as one replica reaches it.
     pub(crate) fn reached_by(self: &Arc<Self>, replica: ReplicaId) -> Arc<dyn KeyVault> {
         Arc::new(Reached {
             vault: Arc::clone(self),
@@ -132,7 +132,8 @@ impl FakeVault {
             (hangs, all.or(version).copied())
         };
         if hangs {
-            return std::future::pending().await;
+            tokio::time::sleep(TRY).await;
+            return Err(VaultCause::Timeout.into());
         }
         fails.map_or(Ok(()), |cause| Err(cause.into()))
     }
@@ -148,44 +149,30 @@ struct Reached {
     replica: ReplicaId,
 }
 
-impl Reached {
-    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, VaultError>>) -> Result<T, VaultError> {
-        let late = |_| Err(VaultCause::Timeout.into());
-        tokio::time::timeout(TRY, answer).await.unwrap_or_else(late)
-    }
-}
-
 #[async_trait]
 impl KeyVault for Reached {
     async fn wrap(&self, tenant: &TenantKeys, data_key: &DataKey, _: Urgency) -> Result<WrappedDataKey, VaultError> {
-        self.in_time(async {
-            let kek = self.vault.newest(self.replica, tenant).await?;
-            self.vault.admit(self.replica, tenant.tenant, Some(&kek)).await?;
-            let mut bytes = vec![PAD; MODULUS];
-            for (byte, plain) in bytes.iter_mut().zip(data_key.expose()) {
-                *byte ^= plain;
-            }
-            Ok(WrappedDataKey {
-                kek,
-                bytes: bytes.into(),
-            })
+        let kek = self.vault.newest(self.replica, tenant).await?;
+        self.vault.admit(self.replica, tenant.tenant, Some(&kek)).await?;
+        let mut bytes = vec![PAD; MODULUS];
+        for (byte, plain) in bytes.iter_mut().zip(data_key.expose()) {
+            *byte ^= plain;
+        }
+        Ok(WrappedDataKey {
+            kek,
+            bytes: bytes.into(),
         })
-        .await
     }
 
     async fn unwrap(&self, tenant: &TenantKeys, wrapped: &WrappedDataKey, _: Urgency) -> Result<DataKey, VaultError> {
-        self.in_time(async {
-            self.vault
-                .admit(self.replica, tenant.tenant, Some(&wrapped.kek))
-                .await?;
-            let plain = wrapped.bytes[..32].iter().map(|byte| byte ^ PAD).collect();
-            Ok(DataKey::from_unwrapped(plain).expect("32 bytes"))
-        })
-        .await
+        let kek = Some(&wrapped.kek);
+        self.vault.admit(self.replica, tenant.tenant, kek).await?;
+        let plain = wrapped.bytes[..32].iter().map(|byte| byte ^ PAD).collect();
+        Ok(DataKey::from_unwrapped(plain).expect("32 bytes"))
     }
 
     async fn newest(&self, tenant: &TenantKeys, _: Urgency) -> Result<KekId, VaultError> {
-        self.in_time(self.vault.newest(self.replica, tenant)).await
+        self.vault.newest(self.replica, tenant).await
     }
 
     fn forget(&self, _: &TenantKeys) {}
