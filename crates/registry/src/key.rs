@@ -192,6 +192,8 @@ impl KeyState {
 impl KeyEvent {
     /// How long what happened is kept; the newest event of all, and what a tenant's row says, for good.
     pub const KEPT: time::Duration = time::Duration::days(90);
+    /// How many are forgotten in one round of purging.
+    pub(crate) const FORGOTTEN_AT_ONCE: i64 = 1_000;
 }
 
 impl ReplicaId {

@@ -223,11 +223,14 @@ impl TenantStore for PostgresStore {
         )
         .execute(&mut *tx)
         .await?;
-        // The newest stays, so that in no store its revision is given again.
+        // The newest stays, so that in no store its revision is given again. A bounded number a round: others wait for their turn.
         sqlx::query!(
-            "delete from key_events
-             where at <= statement_timestamp() - $1::interval and revision < (select max(revision) from key_events)",
+            "delete from key_events where revision in (
+                 select revision from key_events
+                 where at <= statement_timestamp() - $1::interval and revision < (select max(revision) from key_events)
+                 order by at limit $2)",
             kept(),
+            KeyEvent::FORGOTTEN_AT_ONCE,
         )
         .execute(&mut *tx)
         .await?;

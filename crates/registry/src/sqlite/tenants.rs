@@ -209,11 +209,16 @@ impl TenantStore for SqliteStore {
             .bind(micros(now - Idempotency::KEPT))
             .execute(&mut *tx)
             .await?;
-        // The newest stays, so that its revision is not given again.
-        sqlx::query("delete from key_events where at <= ? and revision < (select max(revision) from key_events)")
-            .bind(micros(now - KeyEvent::KEPT))
-            .execute(&mut *tx)
-            .await?;
+        // The newest stays, so that its revision is not given again. A bounded number a round: others wait for their turn.
+        sqlx::query(
+            "delete from key_events where revision in (
+                 select revision from key_events where at <= ? and revision < (select max(revision) from key_events)
+                 order by at limit ?)",
+        )
+        .bind(micros(now - KeyEvent::KEPT))
+        .bind(KeyEvent::FORGOTTEN_AT_ONCE)
+        .execute(&mut *tx)
+        .await?;
         if due.is_empty() {
             tx.commit().await?;
         } else {
