@@ -103,16 +103,13 @@ impl<'a> Load<'a> {
         let (sealer, tenant, envelope) = (Arc::clone(&to.sealer), Arc::clone(&self.tenant), self.envelope.clone());
         let (answered, by, sent_at) = (Arc::clone(&self.answered), to.id, Instant::now());
         self.under_way.spawn(async move {
-            let context = EncryptionContext::default();
+            // The step that needs the customer's key; the cipher's work after it is left out.
             let outcome = match asked {
-                Asked::Seal => sealer
-                    .seal(&tenant.keys, Content::Data, &context, b"another")
-                    .await
-                    .map(|_| ()),
+                Asked::Seal => sealer.key_to_seal(&tenant.keys).await.map(drop),
                 Asked::Open => sealer
-                    .open(&tenant.keys, Content::Data, &context, &envelope)
+                    .key_to_open(&tenant.keys, Content::Data, &envelope)
                     .await
-                    .map(|_| ()),
+                    .map(drop),
             };
             answered
                 .lock()

@@ -1,7 +1,11 @@
 //! The bound, whatever breaks: seeded faults at seeded times, and the one invariant that no request which is sent later than the
 //! bound after the withdrawal succeeds. A failure names its seed, and `KEYFERRY_SEED` runs that one again.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use keyferry_crypto::{id::TenantId, vault::VaultCause};
 use keyferry_registry::key::ReplicaId;
@@ -111,11 +115,25 @@ fn no_request_succeeds_later_than_the_bound_after_the_withdrawal() {
         .ok()
         .map(|seed| seed.parse().expect("a number"));
     let many: u64 = std::env::var("KEYFERRY_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number"));
-    for seed in chosen.map_or(0..many, |seed| seed..seed + 1) {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
-        runtime.block_on(run(seed));
-    }
+    let (first, end) = chosen.map_or((0, many), |seed| (seed, seed + 1));
+    let (next, threads) = (
+        AtomicU64::new(first),
+        std::thread::available_parallelism().map_or(1, usize::from),
+    );
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let seeds = std::iter::repeat_with(|| next.fetch_add(1, Relaxed));
+                seeds.take_while(|&seed| seed < end).for_each(simulate);
+            });
+        }
+    });
+}
+
+fn simulate(seed: u64) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
+    runtime.block_on(run(seed));
 }
 
 const SEEDS: u64 = 40;
