@@ -1,8 +1,9 @@
 //! Tenants, customers on their way to being tenants, and how tenants' keys are, kept in Postgres or SQLite.
 //!
-//! [`Tenant`] and [`Onboarding`] are loaded and saved whole; a key's health is saved by the one replica that looks after it ([`key`]). A [`Store`] keeps them; there are two, held to one suite of tests. The
-//! [`Registry`] stands before a store with a bounded view in memory that follows the store's change feed, so that the
-//! hot path asks no database, and known tenants keep working while the database is down.
+//! [`Tenant`] and [`Onboarding`] are loaded and saved whole; a key's health is saved by the one replica that looks after it
+//! ([`key`]). A [`Store`] keeps them; there are two, held to one suite of tests. The [`Registry`] stands before a store with a
+//! bounded view in memory that follows the store's change feed, so that the hot path asks no database, and known tenants keep
+//! working while the database is down.
 
 mod error;
 pub mod key;
