@@ -148,7 +148,7 @@ impl Edge {
             Ok(Ok(response)) => named(response),
             Ok(Err(_panic)) => Problem::new(Kind::Internal).into_response(),
             Err(_elapsed) if patience.is_some() => Problem::because(Kind::DeadlineExceeded, IMPATIENT)
-                .as_asked_for()
+                .asked_for()
                 .into_response(),
             Err(_elapsed) => Problem::new(Kind::DeadlineExceeded)
                 .retry_after(SHORT_WAIT)
@@ -179,9 +179,10 @@ impl Edge {
         if let Some(problem) = extensions.remove::<Problem>() {
             self.metrics.count_problems(problem.kind(), 1);
             log(&problem, operation, request_id, None);
-            let outcome = match problem.is_asked_for() {
-                true => Outcome::Caller,
-                false => problem.kind().fault().into(),
+            let outcome = if problem.is_asked_for() {
+                Outcome::Caller
+            } else {
+                problem.kind().fault().into()
             };
             return (write(&problem, request_id), outcome);
         }

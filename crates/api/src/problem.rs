@@ -102,7 +102,7 @@ impl Problem {
 
     /// Says that the caller asked for an end like this one: nothing has failed.
     #[must_use]
-    pub(crate) fn as_asked_for(mut self) -> Self {
+    pub(crate) fn asked_for(mut self) -> Self {
         self.0.is_asked_for = true;
         self
     }

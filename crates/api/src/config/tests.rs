@@ -191,31 +191,6 @@ fn a_wrong_field_is_named_by_its_path() {
             "onboarding: missing field `signing_key_file`",
         ),
         (
-            "[health]\nperiod_seconds = 0.0",
-            ("", ""),
-            "health.period_seconds: must be at least 0.05",
-        ),
-        (
-            "[vaults]\ncalls_per_tenant = 0",
-            ("", ""),
-            "vaults.calls_per_tenant: must not be 0",
-        ),
-        (
-            "",
-            ("KEYFERRY_REGISTRY__POLL_SECONDS", "0"),
-            "registry.poll_seconds: must not be 0",
-        ),
-        (
-            "[events]",
-            ("", ""),
-            "events: exactly one of secret_file and entra is needed",
-        ),
-        (
-            "[events]\nsecret_file = \"s\"\nheader = \"no header\"",
-            ("", ""),
-            "events.header: not acceptable, expected a header's name",
-        ),
-        (
             "[telemetry]\ntrace_ratio = 2.0",
             ("", ""),
             "telemetry.trace_ratio: must be between",
@@ -254,6 +229,43 @@ fn deliveries_secrets_are_read_one_a_line_and_short_ones_are_refused() {
         let refusal = config.proof().err().unwrap().to_string();
         assert!(refusal.starts_with("events.secret_file: "), "{refusal}");
         assert!(!refusal.contains("planted-secret"), "{refusal}");
+    }
+}
+
+#[test]
+fn how_vaults_and_keys_are_treated_is_refused_by_its_path_too() {
+    for (text, environment, expected) in [
+        (
+            "[health]\nperiod_seconds = 0.0",
+            ("", ""),
+            "health.period_seconds: must be at least 0.05",
+        ),
+        (
+            "[vaults]\ncalls_per_tenant = 0",
+            ("", ""),
+            "vaults.calls_per_tenant: must not be 0",
+        ),
+        (
+            "",
+            ("KEYFERRY_REGISTRY__POLL_SECONDS", "0"),
+            "registry.poll_seconds: must not be 0",
+        ),
+        (
+            "[events]",
+            ("", ""),
+            "events: exactly one of secret_file and entra is needed",
+        ),
+        (
+            "[events]\nsecret_file = \"s\"\nheader = \"no header\"",
+            ("", ""),
+            "events.header: not acceptable, expected a header's name",
+        ),
+    ] {
+        let refusal = refusal(&format!("{MINIMAL}\n{text}"), &[environment]);
+        assert!(
+            refusal.starts_with(expected),
+            "{refusal:?} should start with {expected:?}"
+        );
     }
 }
 

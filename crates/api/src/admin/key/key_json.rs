@@ -100,6 +100,7 @@ struct GaugeDocument {
 /// The terms of the bound, in seconds. Azure's own delay comes before them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RevocationBound)]
+#[expect(clippy::struct_field_names, reason = "a span's unit is part of its name in JSON")]
 struct BoundDocument {
     /// The longest that a held key goes unlooked at, its replica's death included.
     watch_seconds: f64,
