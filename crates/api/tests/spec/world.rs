@@ -119,6 +119,7 @@ impl World {
             .has_onboarding
             .then(|| onboardings(&dir, store.clone(), &registry, clock));
         let sealer = sealer(&vault);
+        let watch = setup.is_watched.then(|| watch(&store, &registry, &sealer, clock));
         let mut tasks = JoinSet::new();
         if !setup.is_watched {
             tasks.spawn(evict_what_changes(Arc::clone(&sealer), registry.changes()));
@@ -127,7 +128,7 @@ impl World {
             sealer,
             registry,
             store: Arc::clone(&store),
-            watch: setup.is_watched.then(|| watch(&store, &registry, &sealer, clock)),
+            watch,
             alive: HealthConfig::default().alive(),
             vaults: None,
             bound: Bound::new(&HealthConfig::default(), Duration::from_secs(3), Duration::from_secs(8)),
