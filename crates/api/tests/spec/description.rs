@@ -298,9 +298,11 @@ fn fits(description: &Value, schema: &Value, value: &Value) -> bool {
         (Some("array"), Value::Array(elements)) => elements
             .iter()
             .all(|element| self::fits(description, &schema["items"], element)),
-        (Some("string"), Value::String(_)) | (Some("boolean"), Value::Bool(_)) | (Some("null"), Value::Null) => true,
+        (Some("string"), Value::String(_))
+        | (Some("number"), Value::Number(_))
+        | (Some("boolean"), Value::Bool(_))
+        | (Some("null"), Value::Null) => true,
         (Some("integer"), Value::Number(number)) => number.is_u64() || number.is_i64(),
-        (Some("number"), Value::Number(_)) => true,
         _ => false,
     })
 }

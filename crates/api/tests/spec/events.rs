@@ -270,7 +270,7 @@ async fn what_cannot_be_read_is_malformed() {
         event
     };
     for (media, body) in [
-        (grid, "".to_owned()),
+        (grid, String::new()),
         (grid, "{".to_owned()),
         (grid, event(NEW_VERSION, "shared", "kek").to_string()),
         (grid, json!([{"eventType": NEW_VERSION}]).to_string()),
