@@ -122,7 +122,7 @@ impl Rewrap {
         progress.end();
         sink.flush().map_err(unwritten)?;
         let at = sink.at();
-        eprintln!("{} rewrapped, {} rejected", at.done, at.rejected);
+        eprintln!("{}", told(at));
         match ended {
             Err(failure) if self.has_checkpoint() => Err(failure.with("the same command with --resume goes on there")),
             Ok(()) if at.rejected > 0 => Err(Failure::refused(format!(
@@ -241,6 +241,19 @@ async fn work<R: Read + Send + 'static, D: Disk>(
             else => return sink.flush().map_err(unwritten),
         }
     }
+}
+
+/// How it ended.
+fn told(at: &Checkpoint) -> String {
+    let unchanged = match at.unchanged {
+        0 => String::new(),
+        unchanged => format!(", {unchanged} were under the newest version already"),
+    };
+    format!(
+        "{} rewrapped, {} rejected{unchanged}",
+        at.done - at.unchanged,
+        at.rejected
+    )
 }
 
 fn named(path: &Path) -> Option<&Path> {

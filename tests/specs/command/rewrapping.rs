@@ -102,6 +102,15 @@ impl Service {
         fs::write(self.file("input"), lines).unwrap();
     }
 
+    /// The customer makes a new version, and the service has noticed.
+    async fn rotates(&self) {
+        let (data, context) = (self.data(), Context::new());
+        let seal = async || data.encrypt(&Secret::from(Vec::new()), &context).await.unwrap().key_id;
+        let before = seal().await;
+        self.world.new_version(&self.acme);
+        eventually("it is sealed under the new version", async || seal().await != before).await;
+    }
+
     /// Each line of the input is one of the output, under another version, and is otherwise the same.
     async fn is_all_rewrapped(&self) {
         let (input, output) = (self.read("input"), self.read("output"));
@@ -146,7 +155,7 @@ impl Service {
 async fn a_run_that_is_killed_and_one_that_is_interrupted_are_taken_up_where_they_were() {
     let service = Service::new().await;
     service.seals(60).await;
-    service.world.new_version(&service.acme);
+    service.rotates().await;
     // Slow enough that no run comes to its end before it is ended.
     let fault = Fault::Latency { millis: 2_000 };
     service.world.fault(&service.acme, Operation::WrapKey, fault);
@@ -194,7 +203,7 @@ async fn lines_that_are_refused_are_told_of_and_the_others_go_on() {
         format!("{first}\ngarbage\n{foreign_line}\n\n{{\"id\":4}}\n{second}"),
     )
     .unwrap();
-    service.world.new_version(&service.acme);
+    service.rotates().await;
 
     let (code, _, error) = Service::run(&service.files(&[]));
     assert_eq!(code, 3, "{error}");
@@ -224,7 +233,7 @@ async fn lines_that_are_refused_are_told_of_and_the_others_go_on() {
 async fn a_customer_who_takes_its_key_away_meanwhile_has_not_all_that_is_left_rejected() {
     let service = Service::new().await;
     service.seals(6).await;
-    service.world.new_version(&service.acme);
+    service.rotates().await;
     service.world.order(service.acme.set_key(Some(false), None));
     let one = ["--batch", "1", "--concurrency", "1", "--max-rejects", "1"];
     let (code, _, error) = Service::run(&service.files(&one));
@@ -234,18 +243,21 @@ async fn a_customer_who_takes_its_key_away_meanwhile_has_not_all_that_is_left_re
     assert!(service.read("rejects").contains("key-disabled"));
 
     service.world.order(service.acme.set_key(Some(true), None));
-    eventually("it goes on behind them", async || {
-        let (code, _, error) = Service::run(&service.files(&["--resume"]));
-        code == 3 && error.contains("4 rewrapped, 2 rejected")
+    let (data, context) = (service.data(), Context::new());
+    eventually("it is sealed again", async || {
+        data.encrypt(&Secret::from(Vec::new()), &context).await.is_ok()
     })
     .await;
+    let (code, _, error) = Service::run(&service.files(&["--resume"]));
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("4 rewrapped, 2 rejected"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_by_a_pipe_goes_by_one() {
     let service = Service::new().await;
     service.seals(3).await;
-    service.world.new_version(&service.acme);
+    service.rotates().await;
     let mut piped = command();
     piped.args(service.arguments(&["--concurrency", "1"]));
     piped.stdin(fs::File::open(service.file("input")).unwrap());

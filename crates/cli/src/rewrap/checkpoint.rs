@@ -24,8 +24,10 @@ pub(super) struct Checkpoint {
     pub(super) output_bytes: u64,
     /// How long the file of rejects is, if there is one.
     pub(super) rejects_bytes: Option<u64>,
-    /// How many lines are rewrapped.
+    /// How many lines are in the output.
     pub(super) done: u64,
+    /// Of them, how many were under the newest version already.
+    pub(super) unchanged: u64,
     /// How many are rejected.
     pub(super) rejected: u64,
 }
@@ -39,6 +41,7 @@ impl Checkpoint {
             output_bytes: 0,
             rejects_bytes: has_rejects.then_some(0),
             done: 0,
+            unchanged: 0,
             rejected: 0,
         }
     }

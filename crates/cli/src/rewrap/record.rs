@@ -19,6 +19,14 @@ pub(super) struct Record {
     pub(super) envelope: Envelope,
 }
 
+/// A line of the output.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    pub(super) text: String,
+    /// Whether the envelope is the one that it was: under the newest version already.
+    pub(super) is_unchanged: bool,
+}
+
 /// A line that is not in the output, and why.
 #[derive(Debug, Serialize)]
 pub(super) struct Reject {
@@ -64,7 +72,7 @@ impl Record {
     }
 
     /// The line with another envelope of the same kind, or nothing if it is of the other.
-    pub(super) fn with(&self, rewrapped: &Envelope) -> Option<String> {
+    pub(super) fn with(&self, rewrapped: &Envelope) -> Option<Rewritten> {
         let new = match (&self.envelope, rewrapped) {
             (Envelope::WrappedKey(_), Envelope::WrappedKey(new))
             | (Envelope::Ciphertext(_), Envelope::Ciphertext(new)) => new,
@@ -74,7 +82,10 @@ impl Record {
         };
         let before = self.text.get(..self.place.start)?;
         let after = self.text.get(self.place.end..)?;
-        Some(format!("{before}{}{after}", serde_json::to_string(new).ok()?))
+        Some(Rewritten {
+            text: format!("{before}{}{after}", serde_json::to_string(new).ok()?),
+            is_unchanged: *rewrapped == self.envelope,
+        })
     }
 }
 
@@ -181,8 +192,12 @@ mod tests {
             let record = parsed(line).unwrap();
             assert_eq!(record.envelope, Envelope::WrappedKey("old".into()), "{line}");
             let new = record.with(&Envelope::WrappedKey("new".into()));
-            assert_eq!(new.as_deref(), Some(expected));
-            assert_eq!(record.with(&Envelope::Ciphertext("new".into())), None);
+            assert_eq!(
+                new.map(|new| (new.text, new.is_unchanged)),
+                Some((expected.to_owned(), false))
+            );
+            assert!(record.with(&record.envelope).unwrap().is_unchanged);
+            assert!(record.with(&Envelope::Ciphertext("new".into())).is_none());
         }
     }
 

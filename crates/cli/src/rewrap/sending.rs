@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     input::{Batch, Position},
     pace::Pace,
-    record::{Record, Reject},
+    record::{Record, Reject, Rewritten},
 };
 use crate::failure::Failure;
 
@@ -25,7 +25,7 @@ pub(super) struct Sending {
 #[derive(Debug)]
 pub(super) struct Done {
     /// Of each line, in order, what it is now.
-    pub(super) lines: Vec<Result<String, Reject>>,
+    pub(super) lines: Vec<Result<Rewritten, Reject>>,
     /// Where the input is read up to with them.
     pub(super) end: Position,
 }
@@ -41,7 +41,7 @@ impl Sending {
     /// Has a batch rewrapped. What may pass is tried again, and of a batch only what is still open. Fails where nothing may be
     /// sent at all, or got anywhere for too long: then nothing is known of the batch, and it can be sent again.
     pub(super) async fn rewrap(self, batch: Batch) -> Result<Done, Failure> {
-        let mut settled: Vec<Option<Result<String, Reject>>> = Vec::new();
+        let mut settled: Vec<Option<Result<Rewritten, Reject>>> = Vec::new();
         let mut open = Vec::new();
         for (place, line) in batch.lines.into_iter().enumerate() {
             settled.push(line.record.map_or_else(
@@ -103,7 +103,7 @@ impl Sending {
 fn sort(
     sent: Vec<Open>,
     results: Vec<BatchItem<Rewrapped>>,
-    settled: &mut [Option<Result<String, Reject>>],
+    settled: &mut [Option<Result<Rewritten, Reject>>],
 ) -> Result<(Vec<Open>, Option<Error>), Failure> {
     let (mut again, mut hindrance): (_, Option<Box<Problem>>) = (Vec::new(), None);
     for (line, result) in sent.into_iter().zip(results) {
@@ -131,7 +131,7 @@ fn sort(
     Ok((again, hindrance.map(Error::Problem)))
 }
 
-fn settle(settled: &mut [Option<Result<String, Reject>>], place: usize, outcome: Result<String, Reject>) {
+fn settle(settled: &mut [Option<Result<Rewritten, Reject>>], place: usize, outcome: Result<Rewritten, Reject>) {
     if let Some(open) = settled.get_mut(place) {
         *open = Some(outcome);
     }

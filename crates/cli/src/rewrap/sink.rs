@@ -47,10 +47,11 @@ impl<D: Disk> Sink<D> {
         let (mut output, mut rejects) = (String::new(), String::new());
         for line in &done.lines {
             match line {
-                Ok(text) => {
-                    output.push_str(text);
+                Ok(line) => {
+                    output.push_str(&line.text);
                     output.push('\n');
                     next.done += 1;
+                    next.unchanged += u64::from(line.is_unchanged);
                 }
                 Err(reject) => {
                     let told = match self.at.rejects_bytes {
