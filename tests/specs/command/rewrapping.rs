@@ -89,7 +89,7 @@ impl Service {
     /// Writes lines with envelopes of both kinds, and fields beside them.
     async fn seals(&self, count: usize) {
         let (data, context) = (self.data(), Context::new());
-        let mut lines = String::new();
+        let mut lines = Vec::new();
         for number in 0..count {
             let secret = Secret::from(format!("payroll {number}").into_bytes());
             let (name, envelope) = if number % 2 == 0 {
@@ -97,9 +97,9 @@ impl Service {
             } else {
                 ("wrapped_key", data.wrap(&secret, &context).await.unwrap().wrapped_key)
             };
-            lines += &format!("{{\"id\":{number}, {name:?} : {envelope:?},\"tag\":\"\\u00fc\"}}\n");
+            lines.push(format!("{{\"id\":{number}, {name:?} : {envelope:?},\"tag\":\"\\u00fc\"}}\n"));
         }
-        fs::write(self.file("input"), lines).unwrap();
+        fs::write(self.file("input"), lines.concat()).unwrap();
     }
 
     /// The customer makes a new version, and the service has noticed.
