@@ -97,7 +97,9 @@ impl Service {
             } else {
                 ("wrapped_key", data.wrap(&secret, &context).await.unwrap().wrapped_key)
             };
-            lines.push(format!("{{\"id\":{number}, {name:?} : {envelope:?},\"tag\":\"\\u00fc\"}}\n"));
+            lines.push(format!(
+                "{{\"id\":{number}, {name:?} : {envelope:?},\"tag\":\"\\u00fc\"}}\n"
+            ));
         }
         fs::write(self.file("input"), lines.concat()).unwrap();
     }

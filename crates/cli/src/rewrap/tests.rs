@@ -32,7 +32,8 @@ use super::{
 };
 use crate::failure::Failure;
 
-/// What answers in Keyferry's place: `old-7` is rewrapped as `new-7`.
+/// What answers in Keyferry's place: `old-7` is rewrapped as `new-7`, and more of `x` behind it the fewer requests there were
+/// before, as no two answers are the same.
 struct Service {
     client: Client,
     asked: Arc<AtomicUsize>,
@@ -45,7 +46,7 @@ impl Service {
         let count = Arc::clone(&asked);
         let answer = move |Json(body): Json<Value>| async move {
             let number = count.fetch_add(1, Ordering::SeqCst);
-            hindrances(number, &body).unwrap_or_else(|| answer(&body))
+            hindrances(number, &body).unwrap_or_else(|| answer(&body, &"x".repeat(9 - number.min(9))))
         };
         let router = Router::new().route("/v1/tenants/acme/rewrap/batch", post(answer));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,16 +70,20 @@ impl Service {
     async fn rewraps(&self, text: &str, batch: usize) -> Result<(String, String), Failure> {
         let run = Run::of(text);
         run.go(self, batch, usize::MAX).await?;
-        Ok((run.read("output"), run.read("rejects")))
+        Ok((run.told("output"), run.told("rejects")))
     }
 }
 
-fn answer(body: &Value) -> Response {
+fn answer(body: &Value, more: &str) -> Response {
     let results = items(body).iter().map(|item| {
         let (kind, envelope) = item.as_object().unwrap().iter().next().unwrap();
         match envelope.as_str().unwrap().split_once('-').unwrap() {
-            ("old", number) => json!({"ok": {kind: format!("new-{number}"), "key_id": "https://v/keys/k/2"}}),
-            _ => json!({"problem": problem("foreign-key", 400, "caller", None)}),
+            ("old", number) => json!({"ok": {kind: format!("new-{number}{more}"), "key_id": "https://v/keys/k/2"}}),
+            _ => {
+                let mut refused = problem("foreign-key", 400, "caller", None);
+                refused["detail"] = more.into();
+                json!({"problem": refused})
+            }
         }
     });
     Json(json!({"results": results.collect::<Vec<_>>()})).into_response()
@@ -120,6 +125,11 @@ impl Run {
 
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The same without what differs from answer to answer.
+    fn told(&self, name: &str) -> String {
+        self.read(name).replace('x', "")
     }
 
     /// Begins, or goes on after what was cut off; and is cut off itself after so many steps.
@@ -196,21 +206,28 @@ fn lines(count: usize) -> String {
 
 #[tokio::test]
 async fn a_run_that_is_killed_anywhere_and_taken_up_again_writes_what_an_unbroken_one_writes() {
-    let service = Service::start(|_, _| None).await;
     let text = lines(11);
     let unbroken = Run::of(&text);
+    let service = Service::start(|_, _| None).await;
     let steps = unbroken.go(&service, 2, usize::MAX).await.unwrap();
-    assert!(unbroken.read("output").contains("new-10"));
-    assert!(unbroken.read("rejects").contains("foreign-key"));
+    assert!(unbroken.told("output").contains("new-10"));
+    assert!(unbroken.told("rejects").contains("foreign-key"));
     for life in 0..steps {
-        let run = Run::of(&text);
+        let (run, service) = (Run::of(&text), Service::start(|_, _| None).await);
         assert!(run.go(&service, 2, life).await.is_err(), "{life}");
         // Killed a second time where that is.
         let _ = run.go(&service, 2, life / 2).await;
         run.go(&service, 2, usize::MAX).await.unwrap();
-        for name in ["output", "rejects", "output.checkpoint"] {
-            assert_eq!(run.read(name), unbroken.read(name), "{name} after {life}");
+        for name in ["output", "rejects"] {
+            assert_eq!(run.told(name), unbroken.told(name), "{name} after {life}");
         }
+        let end = |run: &Run| Checkpoint::read(&run.path("output.checkpoint")).unwrap().unwrap();
+        let (end, expected) = (end(&run), end(&unbroken));
+        assert_eq!(
+            (end.input, end.done, end.rejected),
+            (expected.input, expected.done, expected.rejected)
+        );
+        assert_eq!(end.output_bytes, run.read("output").len() as u64);
     }
 }
 

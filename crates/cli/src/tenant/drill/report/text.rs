@@ -44,11 +44,9 @@ impl Report {
         let longest = self.longest_seconds.map_or_else(|| "nothing".to_owned(), after);
         let allowed = self.allowed_seconds;
         match self.verdict {
-            Verdict::Within => {
-                format!("within the bound. Nothing took longer than {longest}; {allowed:.1} s are allowed")
-            }
+            Verdict::Within => format!("within the bound. All was over {longest}; {allowed:.1} s are allowed"),
             Verdict::Beyond => format!(
-                "beyond the bound. It took {} or longer; {allowed:.1} s are allowed",
+                "beyond the bound. It was not over before {}; {allowed:.1} s are allowed",
                 after(self.longest_seconds.unwrap_or_default().max(self.unsettled_seconds()))
             ),
             Verdict::Unfinished => format!(
