@@ -42,18 +42,23 @@ impl Pace {
         seconds(self.period_seconds + self.lease_seconds + self.try_seconds)
     }
 
-    /// What a replica that hears the registry may take to refuse, once Azure does: W + T + C + H.
+    /// What a replica that hears the registry may take to refuse, once Azure does: W + T + H, and C where that is needed.
     #[must_use]
     pub fn bound(&self) -> Duration {
-        self.watch() + seconds(self.try_seconds + self.confirmation_seconds + self.hearing_seconds)
+        self.watch() + seconds(self.try_seconds + self.hearing_seconds)
     }
 
     /// The same of one that was cut off from the registry before Azure refused: it knows after H, and asks the vault itself
-    /// unless that has served within P. The longer of the two, and T + C.
+    /// unless that has served within P. The longer of the two, and T.
     #[must_use]
     pub fn deaf_bound(&self) -> Duration {
-        let trusting = self.period_seconds.max(self.hearing_seconds);
-        seconds(trusting + self.try_seconds + self.confirmation_seconds)
+        seconds(self.period_seconds.max(self.hearing_seconds) + self.try_seconds)
+    }
+
+    /// C: how long a refusal is confirmed that may pass.
+    #[must_use]
+    pub fn confirmation(&self) -> Duration {
+        seconds(self.confirmation_seconds)
     }
 
     /// N: the longest that a token outlives the consent that it was issued by.

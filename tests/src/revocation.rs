@@ -77,6 +77,18 @@ impl Cause {
         }
     }
 
+    /// A slug for a tenant that loses its key in that way: short, as it is the beginning of the name of a vault, too.
+    #[must_use]
+    pub fn slug(self, run: usize) -> String {
+        let (word, _) = match self {
+            // The words that tell it from the others.
+            Self::KeyDisabled | Self::KeyDeleted => self.name().rsplit_once('-').map(|(_, act)| (act, "")),
+            _ => self.name().split_once('-'),
+        }
+        .unwrap();
+        format!("{word}-{run}")
+    }
+
     /// The problem that callers are answered with in the end.
     #[must_use]
     pub fn problem(self) -> &'static str {
@@ -104,13 +116,25 @@ impl Cause {
     /// The bound for a replica that hears the registry.
     #[must_use]
     pub fn bound(self, pace: &Pace) -> Duration {
-        self.azure(pace) + pace.bound()
+        self.azure(pace) + pace.bound() + self.confirmation(pace)
     }
 
     /// The bound for one that does not, and asks the vault itself.
     #[must_use]
     pub fn deaf_bound(self, pace: &Pace) -> Duration {
-        self.azure(pace) + pace.deaf_bound()
+        self.azure(pace) + pace.deaf_bound() + self.confirmation(pace)
+    }
+
+    /// C: how long it is confirmed, where a refusal may be of a change that spreads.
+    fn confirmation(self, pace: &Pace) -> Duration {
+        match self {
+            Self::RoleRemoved => pace.confirmation(),
+            Self::KeyDisabled
+            | Self::KeyDeleted
+            | Self::ConsentWithdrawn
+            | Self::FirewallClosed
+            | Self::EndpointRejected => Duration::ZERO,
+        }
     }
 }
 

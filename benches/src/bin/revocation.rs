@@ -94,8 +94,7 @@ async fn lose_all(world: &World, fleet: &Fleet, cause: Cause, wanted: &Wanted) -
 }
 
 async fn heat(world: &World, fleet: &Fleet, cause: Cause, run: usize) -> Trial {
-    let slug = format!("{}-{run}", cause.name());
-    let subject = Subject::prepare(world, fleet, cause, &slug).await;
+    let subject = Subject::prepare(world, fleet, cause, &cause.slug(run)).await;
     subject.heat(world, fleet, PER_SECOND).await
 }
 

@@ -12,9 +12,8 @@ async fn is_obeyed_within_the_bound(cause: Cause) {
     let Some((world, fleet)) = three(Ways::Straight).await else {
         return;
     };
-    for run in 0..2 {
-        let slug = format!("{}-{run}", cause.name());
-        let loss = lose(&world, &fleet, cause, &slug, PER_SECOND).await;
+    for run in 1..=2 {
+        let loss = lose(&world, &fleet, cause, &cause.slug(run), PER_SECOND).await;
         holds(&loss, cause.bound(&fleet.pace));
         assert!(loss.failures.contains_key(cause.problem()), "{loss:?}");
     }
