@@ -80,12 +80,14 @@ impl Cause {
     /// A slug for a tenant that loses its key in that way: short, as it is the beginning of the name of a vault, too.
     #[must_use]
     pub fn slug(self, run: usize) -> String {
-        let (word, _) = match self {
-            // The words that tell it from the others.
-            Self::KeyDisabled | Self::KeyDeleted => self.name().rsplit_once('-').map(|(_, act)| (act, "")),
-            _ => self.name().split_once('-'),
-        }
-        .unwrap();
+        let word = match self {
+            Self::KeyDisabled => "disabled",
+            Self::KeyDeleted => "deleted",
+            Self::RoleRemoved => "role",
+            Self::ConsentWithdrawn => "consent",
+            Self::FirewallClosed => "firewall",
+            Self::EndpointRejected => "endpoint",
+        };
         format!("{word}-{run}")
     }
 
