@@ -3,7 +3,7 @@
 //! Every call to the vault is made here, and what its answer teaches is learnt here, once per call however many wait for
 //! it:
 //! - a refusal (`Fault::Customer`) evicts at once whatever it concerns, and is remembered for a moment; what it only may
-//!   concern is asked for again before it is used (see [`Meaning`](crate::vault::Meaning)). One that may pass is confirmed
+//!   concern is asked for again before it is used (see [`Meaning`]). One that may pass is confirmed
 //!   before (see `confirming`);
 //! - bytes that do not unwrap (`Fault::Caller`) are remembered for a moment;
 //! - unavailable is not revoked (`Fault::Unavailable`): nothing is evicted, and a key under grace learns of the outage;

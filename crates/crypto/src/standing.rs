@@ -162,6 +162,11 @@ impl Standing {
         self.in_vain_until.get()
     }
 
+    /// Whether it counts now that the vault was asked for its word in vain.
+    pub(crate) fn is_in_vain(&self, now: Instant) -> bool {
+        self.in_vain_until().is_some_and(|until| self.epoch.moment(now) < until)
+    }
+
     /// Whether the caller is the one to ask the vault for its word in the background now; for so long nobody else is.
     pub(crate) fn claims_asking(&self, now: Instant, pause: Duration) -> bool {
         self.asking.claim(self.epoch.age(now), pause)

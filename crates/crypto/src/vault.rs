@@ -47,8 +47,8 @@ pub trait KeyVault: Send + Sync + 'static {
 /// How much depends on a call being made at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Urgency {
-    /// A canary. It is how a withdrawal is noticed: it is made whatever else is asked of the vault, once and without a second
-    /// try, and not answered from what is known of the vault.
+    /// A canary, or what stands in for one where nobody is heard to watch. It is how a withdrawal is noticed: it is made whatever
+    /// else is asked of the vault, once and without a second try, and not answered from what is known of the vault.
     Watch,
     /// Somebody waits for it.
     Request,

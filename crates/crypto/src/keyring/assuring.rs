@@ -4,8 +4,11 @@
 //! gives no answer, they are, as unavailable is not revoked; and for a while it is asked in the background only, so that in
 //! an outage nobody waits twice. Ahead of time it is asked in the background too, by one of those who come: so who uses a key
 //! all along never waits while the vault is well.
+//!
+//! Where a word is needed, the vault is asked as by a canary, past all that is known of it: that it was asked in vain must not be
+//! believed for what was in truth not asked. Ahead of time, such a call gives way to others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -45,8 +48,13 @@ impl Keyring {
         wrapped: impl FnOnce() -> WrappedDataKey,
         now: Instant,
     ) {
-        if held.standing().claims_asking(now, REVALIDATION_PAUSE) {
-            drop(self.ask_for_word(tenant, held, wrapped, Urgency::Background));
+        let (urgency, pause) = if held.standing().is_in_vain(now) {
+            (Urgency::Watch, self.memory_of_outage() / 3)
+        } else {
+            (Urgency::Background, REVALIDATION_PAUSE)
+        };
+        if held.standing().claims_asking(now, pause) {
+            drop(self.ask_for_word(tenant, held, wrapped, urgency));
         }
     }
 
@@ -72,9 +80,14 @@ impl Keyring {
     pub(super) fn is_in_vain(&self, standing: &Standing, error: &VaultError) -> bool {
         let is_in_vain = is_no_answer(error) && !is_unasked(error);
         if is_in_vain {
-            standing.note_in_vain(Instant::now(), self.watch.memory_of_outage(OUTAGE_MEMORY));
+            standing.note_in_vain(Instant::now(), self.memory_of_outage());
         }
         is_in_vain && !standing.is_withdrawn()
+    }
+
+    /// How long it counts that the vault was asked in vain.
+    pub(super) fn memory_of_outage(&self) -> Duration {
+        self.watch.memory_of_outage(OUTAGE_MEMORY)
     }
 
     /// Asks the vault, unless it is being asked already under the same standing, and as urgently.
@@ -94,7 +107,9 @@ impl Keyring {
                 let word = keyring
                     .unwrap_known(&tenant, standing, &wrapped, held.data_key(), urgency)
                     .await;
-                if let Err(error) = &word {
+                if let Err(error) = &word
+                    && urgency == Urgency::Watch
+                {
                     keyring.is_in_vain(standing, error);
                 }
                 word

@@ -33,7 +33,7 @@ impl Keyring {
         if let Some(lease) = &usable
             && self.trust_in_lease(lease, now) != Trust::Full
         {
-            self.regain(tenant, lease, now).await?;
+            self.regain(tenant, lease).await?;
             now = Instant::now();
             usable = self.leases.usable(tenant, now);
         }
@@ -50,14 +50,14 @@ impl Keyring {
 
     /// Has it found out whether a lease may be used that is in question, or is used on the vault's word alone, which is old. If
     /// it may not, it is withdrawn by then, or this fails.
-    async fn regain(self: &Arc<Self>, tenant: &TenantKeys, lease: &Lease, now: Instant) -> Result<(), VaultError> {
+    async fn regain(self: &Arc<Self>, tenant: &TenantKeys, lease: &Lease) -> Result<(), VaultError> {
         for standing in lease.standings() {
             self.verdicts(standing).await;
             if standing.is_withdrawn() {
                 return Ok(());
             }
         }
-        let wrapped = || lease.to_unwrap().clone();
+        let (wrapped, now) = (|| lease.to_unwrap().clone(), Instant::now());
         match self.watch.trust(lease.held().standing(), now) {
             Trust::Full => Ok(()),
             Trust::Ending => {

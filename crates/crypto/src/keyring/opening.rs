@@ -10,7 +10,7 @@ use crate::{
     cache::Slot,
     envelope::Wrapping,
     flight::Flight,
-    held::{Freshness, HeldKey, OUTAGE_MEMORY},
+    held::{Freshness, HeldKey},
     id::KekId,
     standing::{Standing, Subject},
     tenant::TenantKeys,
@@ -89,10 +89,11 @@ impl Keyring {
     async fn unassured(self: &Arc<Self>, request: &Request<'_>, held: Arc<HeldKey>) -> Unwrapped {
         self.counters.cache_misses.count();
         self.assure(request.tenant, &held, || request.wrapped()).await?;
-        if held.is_withdrawn() {
-            return self.fetch(request).await;
+        match held.freshness(&request.tenant.policy, Instant::now()) {
+            Freshness::Fresh | Freshness::Aging => Ok(held),
+            Freshness::Grace => self.through_outage(request, held).await,
+            Freshness::Past => self.fetch(request).await,
         }
-        Ok(held)
     }
 
     /// A key that the vault may not give any more: it is asked before the key is used. Whoever else comes meanwhile is served;
@@ -223,7 +224,7 @@ impl Keyring {
         } else if cause.is_outage()
             && let Some(held) = self.cache.get(&slot)
         {
-            held.note_outage(Instant::now(), self.watch.memory_of_outage(OUTAGE_MEMORY));
+            held.note_outage(Instant::now(), self.memory_of_outage());
         }
     }
 }

@@ -168,6 +168,25 @@ async fn it_is_the_last_word_of_the_vault_that_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_refusal_does_not_take_is_asked_for_before_it_is_used() {
+    let (vault, sealer) = start();
+    let old = seal(&replica(&vault), &tenant()).await.unwrap();
+    vault.rotates();
+    let new = seal(&sealer, &tenant()).await.unwrap();
+    let before = vault.calls();
+    vault.fails(VaultCause::RoleMissing);
+    let refused = opening(&sealer, &tenant(), &old);
+    vault.begun(before.wraps, before.unwraps + 1).await;
+    vault.fails(None);
+    vault.fails_at_version(&old.kek, VaultCause::KeyDisabled);
+    assert_eq!(cause(refused.await.unwrap()), Some(VaultCause::KeyDisabled));
+    for _ in 0..10 {
+        open(&sealer, &tenant(), &new).await.unwrap();
+    }
+    assert_eq!(vault.unwraps(), before.unwraps + 2 + 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_other_refusal_is_believed_at_once() {
     for refusal in [
         VaultCause::KeyDisabled,

@@ -90,10 +90,9 @@ impl World {
         match self.withdrawal {
             Some((_, _)) if call == Call::Wrap && self.leaves_wraps => Ok(()),
             Some((since, cause)) if since.elapsed() >= SPREADING || self.dice.is_one_in(2) => Err(cause.into()),
-            Some(_) => Ok(()),
             None if self.is_away => Err(VaultCause::Timeout.into()),
             None if self.has_doubtful && self.dice.is_one_in(3) => Err(VaultCause::RoleMissing.into()),
-            None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }
