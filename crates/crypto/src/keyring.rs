@@ -5,7 +5,7 @@
 //! - a refusal (`Fault::Customer`) evicts at once whatever it concerns, and is remembered for a moment; what it only may
 //!   concern is asked for again before it is used (see [`Meaning`]). One that may pass is confirmed
 //!   before (see `confirming`);
-//! - bytes that do not unwrap (`Fault::Caller`) are remembered for a moment;
+//! - bytes that do not unwrap (`Fault::Caller`) are remembered for a while;
 //! - unavailable is not revoked (`Fault::Unavailable`): nothing is evicted, and a key under grace learns of the outage;
 //! - our own failure (`Fault::Service`) says nothing about the tenant;
 //! - nor does it say anything of a vault that a call nobody waits for was not made, to leave room for others.
@@ -36,17 +36,20 @@ use crate::{
     lease::{Lease, Leases, Terms},
     news::{Learnt, News, Refusal},
     question::Questions,
+    refusals::{Refusals, Version},
     sealer::SealerError,
     secret::DataKey,
     standing::{Standing, StandingId, Standings, Subject},
     stats::{Counter, Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
     troubles::Troubles,
-    vault::{Call, Fault, KeyVault, Meaning, Reach, Urgency, VaultCause, VaultError, WrappedDataKey},
+    vault::{Evidence, Fault, KeyVault, Meaning, Reach, Urgency, VaultCause, VaultError, WrappedDataKey},
+    versions::Versions,
 };
 
 mod assuring;
 mod confirming;
+mod following;
 mod leasing;
 mod opening;
 mod probing;
@@ -109,8 +112,9 @@ pub(crate) struct Keyring {
     confirmation: Duration,
     watch: Watch,
     assurances: Flights<(StandingId, Urgency), Result<(), VaultError>>,
-    unwraps: Flights<(Slot, StandingId), Result<Arc<HeldKey>, VaultError>>,
-    new_leases: Flights<(StandingId, Terms), Result<Arc<Lease>, SealerError>>,
+    unwraps: Flights<(Slot, StandingId, Urgency), Result<Arc<HeldKey>, VaultError>>,
+    new_leases: Flights<(StandingId, Terms, Urgency), Result<Arc<Lease>, SealerError>>,
+    new_rewraps: Flights<Rewrapping, Result<Arc<Rewrapped>, VaultError>>,
     /// Whether anything was withdrawn that is not yet wiped.
     has_withdrawn: AtomicBool,
     news: broadcast::Sender<News>,
@@ -127,6 +131,8 @@ impl Keyring {
             cache: KeyCache::new(limits.cached_data_keys),
             refusals: Refusals::new(limits.cached_refusals),
             leases: Leases::new(limits.leases),
+            rewraps: Rewraps::new(limits.rewrapped),
+            versions: Versions::new(limits.leases, limits.cached_data_keys),
             questions: Questions::default(),
             confirmation: limits.confirmation,
             watch: Watch::new(limits.assurance, standings.epoch()),
@@ -188,7 +194,7 @@ impl Keyring {
         if self.troubles.are_news(&standing, refusal.cause, now) {
             tracing::info!(tenant = %tenant.tenant, cause = ?refusal.cause, "the customer has refused another replica");
         }
-        self.withdraw(&standing, meaning, &error, now);
+        self.withdraw(&standing, meaning, Version::Known, &error, now);
         self.vault.forget(tenant);
     }
 
@@ -258,10 +264,30 @@ impl Keyring {
         data_key: &DataKey,
         urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
-        let wrap = || async { as_asked(tenant, self.vault.wrap(tenant, data_key, Urgency::Request).await?) };
-        let wrapped = self.call(tenant, standing, &self.counters.vault_wraps, wrap).await?;
-        self.note_wrapped(tenant, &wrapped.kek);
-        Ok(wrapped)
+        let wrapped = self.wrap_as_told(tenant, standing, data_key, urgency).await?;
+        match self.versions.note_wrapped(tenant, standing, &wrapped.kek.version) {
+            None => {
+                self.note_wrapped(tenant, &wrapped.kek);
+                Ok(wrapped)
+            }
+            Some(newest) => {
+                self.wrap_under_newest(tenant, standing, data_key, newest, urgency)
+                    .await
+            }
+        }
+    }
+
+    /// Asks the vault to wrap, at the version that the policy names.
+    async fn wrap_as_told(
+        &self,
+        tenant: &TenantKeys,
+        standing: &Arc<Standing>,
+        data_key: &DataKey,
+        urgency: Urgency,
+    ) -> Result<WrappedDataKey, VaultError> {
+        let wrap = || async { as_asked(tenant, self.vault.wrap(tenant, data_key, urgency).await?) };
+        self.call(tenant, standing, &self.counters.vault_wraps, urgency, wrap)
+            .await
     }
 
     /// Asks the vault to unwrap.
@@ -272,8 +298,9 @@ impl Keyring {
         wrapped: &WrappedDataKey,
         urgency: Urgency,
     ) -> Result<DataKey, VaultError> {
-        let unwrap = || self.vault.unwrap(tenant, wrapped, Urgency::Request);
-        self.call(tenant, standing, &self.counters.vault_unwraps, unwrap).await
+        let unwrap = || self.vault.unwrap(tenant, wrapped, urgency);
+        self.call(tenant, standing, &self.counters.vault_unwraps, urgency, unwrap)
+            .await
     }
 
     /// Has the vault unwrap what is known to be `data_key`, as no caller says: it must be the same.
@@ -293,7 +320,8 @@ impl Keyring {
                 Ok(_) | Err(_) => Err(VaultCause::AnswerInvalid.into()),
             }
         };
-        self.call(tenant, standing, &self.counters.vault_unwraps, unwrap).await
+        self.call(tenant, standing, &self.counters.vault_unwraps, urgency, unwrap)
+            .await
     }
 
     /// Makes a call to the vault and learns from its answer; from a refusal that may pass, once it is confirmed.
@@ -302,18 +330,19 @@ impl Keyring {
         tenant: &TenantKeys,
         standing: &Arc<Standing>,
         made: &Counter,
+        urgency: Urgency,
         call: impl Fn() -> C,
     ) -> Result<T, VaultError>
     where
         C: Future<Output = Result<T, VaultError>>,
     {
         let began = Instant::now();
-        match self.attempt(standing, made, &call).await {
-            Err(error) if self.is_to_be_confirmed(&error) => {
-                self.confirmed(tenant, standing, error, async || {
-                    self.attempt(standing, made, &call).await
-                })
-                .await
+        let attempt = || self.attempt(standing, made, urgency, &call);
+        match attempt().await {
+            Err(error) if self.is_to_be_confirmed(&error) => self.confirmed(tenant, standing, error, attempt).await,
+            Err(error) if urgency == Urgency::Background && gave_way(&error) => {
+                tracing::debug!(tenant = %standing.tenant(), "a call that nobody waits for leaves the vault to others");
+                Err(error)
             }
             answer => {
                 self.learn(tenant, standing, answer.as_ref().err(), began);
@@ -322,18 +351,23 @@ impl Keyring {
         }
     }
 
-    /// Makes a call to the vault, if there is room for it, and counts it.
+    /// Makes a call to the vault, if there is room for it, and counts it. There is always room for a canary.
     async fn attempt<T, C>(
         &self,
-        standing: &Arc<Standing>,
+        standing: &Standing,
         made: &Counter,
+        urgency: Urgency,
         call: impl Fn() -> C,
     ) -> Result<T, VaultError>
     where
         C: Future<Output = Result<T, VaultError>>,
     {
-        let Some(_place) = self.calls.place(standing.tenant()) else {
-            return Err(VaultCause::Busy.into());
+        let _place = match urgency {
+            Urgency::Watch => None,
+            Urgency::Request | Urgency::Background => match self.calls.place(standing.tenant()) {
+                Some(place) => Some(place),
+                None => return Err(busy()),
+            },
         };
         made.count();
         call().await
@@ -349,6 +383,7 @@ impl Keyring {
 
     fn learn_served(&self, standing: &Standing, began: Instant) {
         standing.note_served(began);
+        self.versions.note_known(standing);
         if let Some(cause) = self.troubles.are_over(standing) {
             tracing::info!(tenant = %standing.tenant(), ?cause, "the key vault serves again");
             if cause.is_refusal() || cause.is_outage() {
@@ -364,7 +399,8 @@ impl Keyring {
             self.tell(standing, error);
             return;
         }
-        if cause == VaultCause::KeyNotFound && standing.subject().call == Call::Unwrap && !standing.has_served() {
+        let version = self.version_of(standing);
+        if cause == VaultCause::KeyNotFound && version == Version::Unknown {
             self.learn_of_unknown_version(standing, error);
             return;
         }
@@ -377,7 +413,7 @@ impl Keyring {
             return;
         };
         self.counters.vault_refusals.count();
-        let is_eviction = self.withdraw(standing, meaning, error, said);
+        let is_eviction = self.withdraw(standing, meaning, version, error, said);
         if is_news || is_eviction {
             self.vault.forget(tenant);
             let Subject { call, key, version } = standing.subject().clone();
@@ -393,11 +429,18 @@ impl Keyring {
     }
 
     /// Withdraws what a refusal means that was first said then, and remembers it for a moment. Whether anything was evicted.
-    fn withdraw(&self, standing: &Arc<Standing>, meaning: Meaning, error: &VaultError, said: Instant) -> bool {
+    fn withdraw(
+        &self,
+        standing: &Arc<Standing>,
+        meaning: Meaning,
+        version: Version,
+        error: &VaultError,
+        said: Instant,
+    ) -> bool {
         let Some(withdrawal) = self.standings.withdraw(standing, meaning, said) else {
             return false;
         };
-        self.cache.remember(withdrawal.anew, None, error.clone());
+        self.refusals.remember(withdrawal.anew, version, error.clone());
         if withdrawal.is_eviction {
             let cause = error.cause();
             tracing::debug!(tenant = %standing.tenant(), ?cause, ?meaning, "cached keys evicted");
@@ -502,7 +545,17 @@ fn is_no_answer(error: &VaultError) -> bool {
 
 /// Whether the vault was not asked, for our own reasons.
 fn is_unasked(error: &VaultError) -> bool {
-    matches!(error.cause(), VaultCause::Busy | VaultCause::QuotaSpent)
+    error.cause() == VaultCause::Busy || gave_way(error)
+}
+
+/// What is answered where there is no room for another call. Of calls under way, most are over within a moment.
+fn busy() -> VaultError {
+    VaultError::new(VaultCause::Busy, Some(BUSY_FOR), Evidence::default())
+}
+
+/// Whether a call was not made, to leave the vault to others.
+fn gave_way(error: &VaultError) -> bool {
+    error.cause() == VaultCause::QuotaSpent
 }
 
 /// What a request gets whose call to the vault was lost: its task panicked, or the runtime shuts down.
@@ -510,5 +563,7 @@ fn lost() -> VaultError {
     VaultCause::ConnectionFailed.into()
 }
 
+/// After how long a request that found too many calls under way is welcome again.
+const BUSY_FOR: Duration = Duration::from_secs(1);
 /// How many news wait for who listens, before the oldest give way.
 const UNREAD_NEWS: usize = 1024;

@@ -52,10 +52,11 @@
 //!
 //! From the inside out: `aead` and `kdf` are the primitives, `commitment` and `binding` what is authenticated, `cbor` and
 //! `envelope` the format (`docs/envelope.md`), `message` one message given its data key. `held`, `cache` and `lease` are
-//! data keys in memory, `standing` and `flight` what makes eviction sudden and misses cheap, `assurance` what is
-//! known of the watch over the keys, `question` what fails closed until it is known, `calls` what bounds the misses, `troubles`
-//! what keeps the log short, `news` what other replicas want to know, `standstill` what notices that time was lost, and
-//! `keyring` joins them to the vault. Time is tokio's, so that a test can turn it.
+//! data keys in memory, `refusals` what was refused a moment ago, `versions` which version of a key is which, `standing` and
+//! `flight` what makes eviction sudden and misses cheap, `assurance` what is known of the watch over the keys, `question` what
+//! fails closed until it is known, `calls` what bounds the misses, `troubles` what keeps the log short, `news` what other
+//! replicas want to know, `standstill` what notices that time was lost, and `keyring` joins them to the vault. Time is tokio's,
+//! so that a test can turn it.
 
 pub mod assurance;
 pub mod canary;

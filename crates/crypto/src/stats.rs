@@ -26,6 +26,10 @@ pub struct SealerStats {
     pub questions: u64,
     /// Uses of what is held that had to wait for the vault's word, as nobody was heard to watch.
     pub assurances: u64,
+    /// Canaries that the vault was asked to unwrap, which are counted among the unwraps too.
+    pub probes: u64,
+    /// Rewraps that asked for no wrap: the data key's was at hand, or the envelope was under the version that wraps now.
+    pub rewraps_recalled: u64,
     /// Times that keys were evicted: after a refusal, or as [`Sealer::evict`](crate::sealer::Sealer::evict) was called.
     pub evictions: u64,
     /// Unwrapped data keys held for opening, about.
@@ -61,6 +65,8 @@ pub(crate) struct Counters {
     pub(crate) vault_failures: Counter,
     pub(crate) questions: Counter,
     pub(crate) assurances: Counter,
+    pub(crate) probes: Counter,
+    pub(crate) rewraps_recalled: Counter,
     pub(crate) evictions: Counter,
 }
 
@@ -78,6 +84,8 @@ impl Counters {
             vault_failures: self.vault_failures.get(),
             questions: self.questions.get(),
             assurances: self.assurances.get(),
+            probes: self.probes.get(),
+            rewraps_recalled: self.rewraps_recalled.get(),
             evictions: self.evictions.get(),
             cached_data_keys: 0,
             leases: 0,

@@ -66,6 +66,11 @@ impl Keyring {
         self.watch.trust(lease.held().standing(), now)
     }
 
+    /// Whether what is known of a version may be relied on without asking: it is not in question, and what counts is enough.
+    pub(super) fn is_relied_on(&self, opening: &Standing, now: Instant) -> bool {
+        !opening.is_in_question() && self.watch.trust(opening, now) != Trust::None
+    }
+
     /// Whether the caller is to prove anew that a version unwraps, though it was proven: as the proof does not count any more,
     /// or as it is the caller's turn.
     pub(super) fn is_proof_due(&self, opening: &Standing, now: Instant) -> bool {

@@ -20,7 +20,7 @@ use crate::{
     secret::DataKey,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::VaultError,
+    vault::{Urgency, VaultError},
 };
 
 type NewLease = Result<Arc<Lease>, SealerError>;
@@ -103,10 +103,10 @@ impl Keyring {
 
     /// Has a new lease made in the background. If that fails, the present one serves until its end, and another try is
     /// made a moment later; a refusal has evicted it by then.
-    fn renew(self: &Arc<Self>, tenant: &TenantKeys) {
+    pub(super) fn renew(self: &Arc<Self>, tenant: &TenantKeys) {
         let standing = self.standings.of(tenant.tenant, Subject::wrap(tenant));
         if !standing.is_in_question() && self.recall(&standing, None).is_ok() {
-            drop(self.board(tenant, standing, || None));
+            drop(self.board(tenant, standing, Urgency::Background, || None));
         }
     }
 

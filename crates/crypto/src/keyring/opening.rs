@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Keyring, is_no_answer, is_unasked, lost};
+use super::{Keyring, gave_way, is_no_answer, is_unasked, lost};
 use crate::{
     assurance::Trust,
     cache::Slot,
@@ -14,7 +14,7 @@ use crate::{
     id::KekId,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::{Fault, VaultError, WrappedDataKey},
+    vault::{Fault, Urgency, VaultError, WrappedDataKey},
 };
 
 type Unwrapped = Result<Arc<HeldKey>, VaultError>;
@@ -102,7 +102,7 @@ impl Keyring {
         self.counters.cache_misses.count();
         let standing = self.opening_standing(request.tenant, request.kek);
         self.recall(&standing, Some(request.slot))?;
-        match landing(self.ask(request, standing, || None)).await {
+        match self.wait_for_key(request, standing, || None).await {
             Err(error) if is_unasked(&error) => {
                 held.standing().doubt(request.now);
                 Err(error)

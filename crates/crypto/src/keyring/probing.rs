@@ -5,6 +5,8 @@
 //! whoever watches makes few, and each ends with whoever asked for it. What it teaches is learnt as from any other call; and if
 //! it unwraps, then what was refused before, and would not be refused any more, is forgotten at once.
 
+use tokio::time::Instant;
+
 use super::Keyring;
 use crate::{
     canary::Canary,
@@ -24,7 +26,7 @@ impl Keyring {
         let wrapped = self.wrap(tenant, &standing, &value, Urgency::Watch).await?;
         let opening = self.opening_standing(tenant, &wrapped.kek);
         let proven = self
-            .unwrap_own(tenant, &opening, &wrapped, &value, Urgency::Watch)
+            .unwrap_known(tenant, &opening, &wrapped, &value, Urgency::Watch)
             .await;
         if let Err(error) = proven {
             self.stop_sealing(tenant, &error);
@@ -40,7 +42,7 @@ impl Keyring {
         let standing = self.opening_standing(tenant, &canary.kek);
         self.versions.note_known(&standing);
         let wrapped = canary.to_unwrap();
-        let unwrap = async {
+        let unwrap = || async {
             match self.vault.unwrap(tenant, &wrapped, Urgency::Watch).await {
                 Ok(unwrapped) if canary.is(&unwrapped) => Ok(()),
                 Err(error) if error.cause() != VaultCause::WrappedKeyInvalid => Err(error),
@@ -49,7 +51,7 @@ impl Keyring {
             }
         };
         self.counters.probes.count();
-        self.call(&standing, &self.counters.vault_unwraps, Urgency::Watch, unwrap)
+        self.call(tenant, &standing, &self.counters.vault_unwraps, Urgency::Watch, unwrap)
             .await?;
         self.end_refusals(&standing);
         Ok(())
@@ -64,7 +66,7 @@ impl Keyring {
         if let Err(error) = &answer
             && (!error.cause().is_refusal() || error.cause().is_about_the_way())
         {
-            self.learn(&standing, Some(error));
+            self.learn_failure(tenant, &standing, error, Instant::now());
         }
         answer
     }

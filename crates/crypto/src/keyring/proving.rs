@@ -49,12 +49,7 @@ impl Keyring {
         let wrapped = self.wrap(tenant, standing, data_key, urgency).await?;
         // The order matters: an eviction before this line has withdrawn `standing`, one after it withdraws both.
         let opening = self.opening_standing(tenant, &wrapped.kek);
-        let proven = match proof {
-            Proof::Shared if opening.has_served_within(proof_age(tenant), Instant::now()) => {
-                self.recall(&opening, None)
-            }
-            Proof::Own | Proof::Shared => self.prove(tenant, &opening, &wrapped, data_key, urgency).await,
-        };
+        let proven = self.prove(tenant, &opening, &wrapped, data_key, proof, urgency).await;
         // Somebody else may have been refused in between.
         let proven = proven.and_then(|()| {
             [standing, &opening]
@@ -76,6 +71,7 @@ impl Keyring {
         opening: &Arc<Standing>,
         wrapped: &WrappedDataKey,
         data_key: &DataKey,
+        proof: Proof,
         urgency: Urgency,
     ) -> Result<(), VaultError> {
         self.verdicts(opening).await;
@@ -86,10 +82,7 @@ impl Keyring {
         if is_proven && !self.is_proof_due(opening, now) {
             return Ok(());
         }
-        match self
-            .unwrap_known(tenant, opening, wrapped, data_key, Urgency::Request)
-            .await
-        {
+        match self.unwrap_known(tenant, opening, wrapped, data_key, urgency).await {
             Err(error) if is_proven && self.is_in_vain(opening, &error) => Ok(()),
             answer => answer,
         }

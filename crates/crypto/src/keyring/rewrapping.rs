@@ -60,7 +60,7 @@ impl Keyring {
             self.counters.rewraps_recalled.count();
             return Ok(None);
         }
-        let standing = self.wrapping_standing(tenant)?;
+        let standing = self.wrapping_standing(tenant).await?;
         let rewrapping = (Slot::of(tenant, wrapping), standing.id(), Terms::of(tenant));
         if let Some(rewrapped) = self.recalled(tenant, &rewrapping) {
             self.counters.rewraps_recalled.count();
@@ -104,17 +104,21 @@ impl Keyring {
         let rewrapped = self.rewraps.0.get(rewrapping)?;
         let current = self.versions.current(tenant, now);
         let is_current = current.is_none_or(|version| version == rewrapped.wrapped.kek.version);
-        (is_current && rewrapped.stands(proof_age(tenant), now)).then_some(rewrapped)
+        let may_be_given = is_current
+            && rewrapped.stands(proof_age(tenant), now)
+            && !rewrapped.standing.is_in_question()
+            && self.is_relied_on(&rewrapped.opening, now);
+        may_be_given.then_some(rewrapped)
     }
 
     /// Whether the version of an envelope is the one that wraps now, and is proven to unwrap.
     fn is_current(&self, tenant: &TenantKeys, kek: &KekId) -> bool {
         let now = Instant::now();
+        let opening = self.opening_standing(tenant, kek);
         kek.key == tenant.current
             && self.versions.wraps_now(tenant, now).as_ref() == Some(&kek.version)
-            && self
-                .opening_standing(tenant, kek)
-                .has_served_within(proof_age(tenant), now)
+            && opening.has_served_within(proof_age(tenant), now)
+            && self.is_relied_on(&opening, now)
     }
 }
 

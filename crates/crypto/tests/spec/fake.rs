@@ -305,6 +305,7 @@ pub(crate) fn replica_with(vault: &Arc<FakeVault>, change: impl FnOnce(&mut Seal
         cached_refusals: 1000,
         leases: 1_000,
         confirmation: Duration::ZERO,
+        calls_per_tenant: MOST_CALLS,
         ..SealerLimits::default()
     };
     change(&mut limits);

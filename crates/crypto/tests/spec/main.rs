@@ -6,6 +6,8 @@ mod assuring;
 mod busy;
 mod caching;
 mod fake;
+mod following;
+mod giving_way;
 mod holding;
 mod leasing;
 mod news;

@@ -76,7 +76,7 @@ async fn whatever_is_evicted_is_told_each_time_and_so_is_that_the_vault_serves_a
         let refused = told(&mut news);
         assert!(matches!(&refused[..], [Learnt::Refused(_)]), "{round}: {refused:?}");
         vault.fails(None);
-        advance(SECOND * 5).await;
+        advance(SECOND * 10).await;
         open(&sealer, &tenant(), &sealed).await.unwrap();
         let served = told(&mut news);
         assert!(matches!(&served[..], [Learnt::Serves]), "{round}: {served:?}");
