@@ -285,8 +285,12 @@ impl Trial {
         let loss = self.so_far(fleet.replicas().len());
         self.load.stop().await;
         let admin = world.admin(fleet.replica(replica).process());
-        let read = admin.get(&self.subject.customer.slug).await.unwrap();
-        admin.suspend(&read).await.unwrap();
+        let slug = &self.subject.customer.slug;
+        eventually("the tenant is suspended", async || match admin.get(slug).await {
+            Ok(read) => read.status != "active" || admin.suspend(&read).await.is_ok(),
+            Err(_) => false,
+        })
+        .await;
         loss
     }
 }

@@ -20,8 +20,8 @@ use keyferry_tests::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const REPLICAS: usize = 3;
-/// Calls a second for each tenant, over all replicas and both deeds.
-const PER_SECOND: f64 = 60.0;
+/// Calls a second over all tenants that are tried at once, all replicas and both deeds.
+const PER_SECOND: f64 = 180.0;
 
 struct Wanted {
     runs: usize,
@@ -78,8 +78,9 @@ async fn lose_all(world: &World, fleet: &Fleet, cause: Cause, wanted: &Wanted) -
     while losses.len() < wanted.runs {
         let first = losses.len();
         let next = wanted.runs.min(first + wanted.at_once.max(1));
-        let heated = join_all((first..next).map(|run| heat(world, fleet, cause, run))).await;
-        let share = fleet.pace.watch() / u32::try_from(next - first).unwrap_or(1);
+        let at_once = u32::try_from(next - first).unwrap_or(1);
+        let heated = join_all((first..next).map(|run| heat(world, fleet, cause, run, f64::from(at_once)))).await;
+        let share = fleet.pace.watch() / at_once;
         let trials = heated.into_iter().zip(0_u32..).map(|(mut trial, turn)| async move {
             // At another moment between two looks each.
             tokio::time::sleep(share * turn).await;
@@ -93,9 +94,9 @@ async fn lose_all(world: &World, fleet: &Fleet, cause: Cause, wanted: &Wanted) -
     losses
 }
 
-async fn heat(world: &World, fleet: &Fleet, cause: Cause, run: usize) -> Trial {
+async fn heat(world: &World, fleet: &Fleet, cause: Cause, run: usize, at_once: f64) -> Trial {
     let subject = Subject::prepare(world, fleet, cause, &cause.slug(run)).await;
-    subject.heat(world, fleet, PER_SECOND).await
+    subject.heat(world, fleet, PER_SECOND / at_once).await
 }
 
 /// Prints a row, and counts the runs in which anything was served after the bound.
