@@ -303,11 +303,11 @@ async fn watched() -> World {
     world
 }
 
-/// Reads how a key is until it is so.
+/// Reads how a key is until it is so, as found by a replica that has made itself known meanwhile.
 async fn becomes(world: &World, state: &str) -> Value {
     loop {
         let shown = read(world, KEY).await.with(200);
-        if shown["state"] == state {
+        if shown["state"] == state && shown["owner"]["name"] == "here" {
             return shown;
         }
     }
@@ -319,7 +319,6 @@ async fn a_service_looks_at_keys_and_obeys_what_it_finds_and_says_so() {
     let shown = becomes(&world, "healthy").await;
     let key_id = kek(&tenant(&world, "acme").await).to_string();
     assert_eq!(shown["watched"], json!([key_id]));
-    assert_eq!(shown["owner"]["name"], "here");
     let unwrap = json!({"wrapped_key": world.wrapped_key("acme").await});
     world.does("acme/unwrap", &unwrap).await.with(200);
     world.vault.fails(VaultCause::KeyDisabled);
