@@ -76,17 +76,22 @@ async fn run(seed: u64) {
     let mut load = Load::on(&world, &replicas).await;
     load.passes(PERIOD + dice.up_to(PERIOD * 2)).await;
     let tenant = load.tenant().keys.tenant;
-    for _ in 0..dice.roll(4) {
-        strike(dice, &world, &replicas, tenant);
-        load.passes(dice.up_to(PERIOD)).await;
-    }
-    world.vault.is_reached();
     let causes = [
         VaultCause::KeyDisabled,
         VaultCause::RoleMissing,
         VaultCause::ConsentMissing,
         VaultCause::FirewallDenied,
     ];
+    // The key goes and comes back, noticed or not, before it goes for good.
+    for _ in 0..dice.roll(6) {
+        strike(dice, &world, &replicas, tenant);
+        let goes = dice.roll(2) == 0;
+        world.vault.fails(tenant, goes.then_some(*dice.one_of(&causes)));
+        load.passes(dice.up_to(PERIOD)).await;
+    }
+    world.vault.is_reached();
+    world.vault.fails(tenant, None);
+    load.passes(dice.up_to(PERIOD)).await;
     world.vault.fails(tenant, *dice.one_of(&causes));
     let act = Instant::now();
     // Who does not reach the vault is bound otherwise.
