@@ -91,7 +91,9 @@ async fn run(seed: u64) {
     }
     world.vault.is_reached();
     world.vault.fails(tenant, None);
+    load.asks(Some(dice.one_of(&replicas).id));
     load.passes(dice.up_to(PERIOD)).await;
+    load.asks(None);
     world.vault.fails(tenant, *dice.one_of(&causes));
     let act = Instant::now();
     // Who does not reach the vault is bound otherwise.
