@@ -1,8 +1,8 @@
 //! Unwrapped data keys, kept for opening.
 //!
 //! A key's time runs from when the vault gave it, never from its last use; so a customer's withdrawal takes effect within
-//! the TTL however busy the key is. Which keys may be used is decided here, by tokio's clock and by their [`Standing`]
-//! (see [`HeldKey`]); the cache library only bounds their number and removes them in time. Nothing in it is believed for being there.
+//! the TTL however busy the key is. Which keys may be used is decided here, by tokio's clock and by their
+//! [`Standing`](crate::standing::Standing) (see [`HeldKey`]); the cache library only bounds their number and removes them in time. Nothing in it is believed for being there.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

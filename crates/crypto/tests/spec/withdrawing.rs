@@ -321,13 +321,9 @@ fn a_key_that_is_left_to_us_serves_on() {
         // Refusals are remembered for a moment, had some been taken for real.
         sleep(MINUTE).await;
         let end = Instant::now() + MINUTE;
-        let requests = run.dice.roll(20);
         run.requests_until(end, |_| {}).await;
-        let mut served = 0;
         while let Some(request) = run.requests.join_next().await {
             assert!(request.unwrap().is_some(), "seed {seed}: refused for nothing");
-            served += 1;
         }
-        assert!(served > 0 || requests == 0, "seed {seed}");
     });
 }
