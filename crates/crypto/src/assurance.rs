@@ -3,7 +3,8 @@
 //! A data key that is held, or a lease, would be used to its end though the customer had taken its key away, unless somebody
 //! noticed. Somebody does: a *watch* over each tenant's key, which one replica keeps and all hear of. But a replica trusts the
 //! watch only as far as it hears, and as far as it sees that the watch is kept; else it is *deaf*, or the tenant
-//! *mistrusted*, and only the vault's own word counts.
+//! *mistrusted*, and only the vault's own word counts. So it does for a while after a refusal, as some of a vault's machines may
+//! be late to obey the customer.
 //!
 //! The vault's word is an unwrap: of the same tenant, with the same version of the same key. That a vault wraps is none (see
 //! `keyring::proving`), nor that it unwraps with another version, which the customer may have left enabled. So it is looked for
@@ -85,7 +86,8 @@ impl Watch {
             return Trust::Full;
         };
         let now = self.epoch.moment(now);
-        if self.heard_until.get().is_some_and(|until| now < until) && !self.mistrusts(standing.tenant()) {
+        let is_heard = self.heard_until.get().is_some_and(|until| now < until);
+        if is_heard && standing.is_watched(now) && !self.mistrusts(standing.tenant()) {
             return Trust::Full;
         }
         match standing.served() {

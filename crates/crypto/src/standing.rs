@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::{
@@ -46,6 +47,8 @@ pub(crate) struct Standing {
     tenant: TenantId,
     subject: Subject,
     epoch: Epoch,
+    /// From when on it counts for it that others watch, if not from the start: see [`Standings::withdraw`].
+    watched_from: Option<Moment>,
     /// [`WITHDRAWN`] and [`QUESTIONED`], together for who looks with every message.
     flags: AtomicU8,
     /// What it is in question for, if it is.
@@ -68,6 +71,8 @@ pub(crate) struct StandingId(u64);
 pub(crate) struct Standings {
     shards: [Mutex<Shard>; SHARDS],
     epoch: Epoch,
+    /// When tenants were last refused something.
+    refused: Cache<TenantId, Moment>,
     next: AtomicU64,
     next_pruned: AtomicUsize,
 }
@@ -103,6 +108,11 @@ impl Standing {
     /// Whether what was got under this standing must not be used before it is known whether it still may.
     pub(crate) fn is_in_question(&self) -> bool {
         self.has(QUESTIONED)
+    }
+
+    /// Whether it counts for it that others watch.
+    pub(crate) fn is_watched(&self, now: Moment) -> bool {
+        self.watched_from.is_none_or(|from| now >= from)
     }
 
     /// What it is in question for just now.
@@ -197,6 +207,10 @@ impl Standings {
         Self {
             shards: Default::default(),
             epoch: Epoch::at(Instant::now()),
+            refused: Cache::builder()
+                .max_capacity(MOST_REFUSED)
+                .time_to_live(SPREADING)
+                .build(),
             next: AtomicU64::new(0),
             next_pruned: AtomicUsize::new(0),
         }
@@ -217,6 +231,7 @@ impl Standings {
                 tenant,
                 subject: subject.clone(),
                 epoch: self.epoch,
+                watched_from: self.refused.get(&tenant).map(|refused| refused.plus(SPREADING)),
                 flags: AtomicU8::new(0),
                 questions: Mutex::default(),
                 doubted: AtomicMoment::default(),
@@ -262,6 +277,9 @@ impl Standings {
 
     /// Withdraws and doubts what a refusal means, which was first said then: what the vault was asked for since is in no doubt.
     /// `None` if the refused standing was withdrawn before: its news is old.
+    ///
+    /// While a change spreads, one of the vault's machines may still grant what another has refused for good, and the watch, which
+    /// has told of the refusal, has nothing to add. So for [`SPREADING`] what is got anew is used on the vault's own word alone.
     pub(crate) fn withdraw(&self, refused: &Standing, meaning: Meaning, said: Instant) -> Option<Withdrawal> {
         let mut is_eviction = false;
         {
@@ -269,6 +287,7 @@ impl Standings {
             if refused.is_withdrawn() {
                 return None;
             }
+            self.refused.insert(refused.tenant, self.epoch.moment(said));
             shard.entry(refused.tenant).or_default().retain(|subject, standing| {
                 let is_meant = refused.subject.concerns(subject, meaning.withdrawn);
                 if is_meant {
@@ -406,6 +425,10 @@ const WITHDRAWN: u8 = 1;
 const QUESTIONED: u8 = 2;
 
 const SHARDS: usize = 16;
+/// The longest that a change takes to spread through a vault and its directory, and half as long again.
+const SPREADING: Duration = Duration::from_mins(15);
+/// More tenants than will have refused within that time.
+const MOST_REFUSED: u64 = 100_000;
 /// How long after the vault served under a standing it is not doubted for what anyone may have made up.
 const DOUBT_PAUSE: Duration = Duration::from_secs(5);
 

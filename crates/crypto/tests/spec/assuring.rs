@@ -177,6 +177,34 @@ async fn a_tenant_that_nobody_watches_is_asked_for_and_no_other_until_it_is_watc
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_a_while_after_a_refusal_only_the_vaults_word_counts_though_others_are_heard() {
+    let (vault, sealer, sealed) = hot().await;
+    vault.fails(VaultCause::KeyDisabled);
+    advance(PERIOD).await;
+    let opened = open(&sealer, &tenant(), &sealed[0]).await;
+    assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
+    // A machine that is late, or the customer has thought better of it.
+    vault.fails(None);
+    advance(SECOND * 10).await;
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    for _ in 0..20 {
+        let before = vault.unwraps();
+        advance(PERIOD).await;
+        sealer.heard(Instant::now());
+        open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+        assert_eq!(vault.unwraps(), before + 1);
+    }
+    advance(MINUTE * 10).await;
+    let before = vault.unwraps();
+    for _ in 0..20 {
+        advance(PERIOD).await;
+        sealer.heard(Instant::now());
+        open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    }
+    assert_eq!(vault.unwraps(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_vaults_word_is_for_one_version_alone() {
     let (vault, sealer, [old, _]) = hot().await;
     vault.rotates();

@@ -252,6 +252,20 @@ impl Run {
         withdrawal
     }
 
+    /// Another replica was refused.
+    fn obey(&self, cause: VaultCause) {
+        for sealed in &self.sealed {
+            let refusal = Refusal {
+                call: Call::Unwrap,
+                key: sealed.kek.key.clone(),
+                version: Some(sealed.kek.version.clone()),
+                cause,
+                evidence: Evidence::default(),
+            };
+            self.sealer.obey(&self.tenant, &refusal);
+        }
+    }
+
     fn check(&self, withdrawn: Instant, last: Option<Instant>, bound: Duration) {
         let late = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(withdrawn));
         assert!(
@@ -292,22 +306,30 @@ fn a_replica_that_hears_obeys_when_it_is_told() {
         let (withdrawn, cause) = run.withdraw();
         let told = withdrawn + SPREADING + run.dice.up_to(MINUTE);
         run.requests_until(told, |run| run.sealer.heard(Instant::now())).await;
-        for sealed in &run.sealed {
-            let refusal = Refusal {
-                call: Call::Unwrap,
-                key: sealed.kek.key.clone(),
-                version: Some(sealed.kek.version.clone()),
-                cause,
-                evidence: Evidence::default(),
-            };
-            run.sealer.obey(&run.tenant, &refusal);
-        }
+        run.obey(cause);
         let earlier = run.last_served().await;
         run.requests_until(told + MINUTE, |run| run.sealer.heard(Instant::now()))
             .await;
         let last = run.last_served().await;
         assert_eq!(last, None, "seed {}: though it was told", run.seed);
         run.check(told, earlier, CALL + CALL + CONFIRMATION);
+    });
+}
+
+#[test]
+fn a_replica_that_is_told_early_is_not_led_astray_by_a_machine_that_is_late() {
+    each_seed(async |seed| {
+        let mut run = Run::begin(seed).await;
+        run.live().await;
+        let (withdrawn, cause) = run.withdraw();
+        let told = withdrawn + run.dice.up_to(SPREADING);
+        run.requests_until(told, |run| run.sealer.heard(Instant::now())).await;
+        run.obey(cause);
+        let bound = SPREADING + PERIOD + CALL + CONFIRMATION;
+        run.requests_until(withdrawn + bound * 2, |run| run.sealer.heard(Instant::now()))
+            .await;
+        let last = run.last_served().await;
+        run.check(withdrawn, last, bound);
     });
 }
 
