@@ -14,9 +14,11 @@ const STREAMS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_unwraps_at_once_ask_key_vault_once() {
-    let world = World::new(Database::sqlite()).await;
+    let mut world = World::new(Database::sqlite()).await;
+    world.look_seldom();
     let keyferry = world.start().await;
     let acme = world.tenant(&keyferry, "acme", None).await;
+    world.is_looked_at(&keyferry, "acme").await;
     let context = Context::new();
     let key = world.data(&keyferry, "acme").generate_data_key(&context).await.unwrap();
     let fresh = world.start().await;
@@ -62,7 +64,8 @@ async fn a_hundred_thousand_wrapped_keys_cost_key_vault_what_their_data_keys_cos
         lease_max_messages: 125,
         outage_grace_seconds: 0,
     };
-    let world = World::new(Database::sqlite()).await;
+    let mut world = World::new(Database::sqlite()).await;
+    world.look_seldom();
     let keyferry = world.start().await;
     let tenants = stream::iter(0..TENANTS).map(|number| {
         let (world, keyferry) = (&world, &keyferry);
@@ -70,6 +73,10 @@ async fn a_hundred_thousand_wrapped_keys_cost_key_vault_what_their_data_keys_cos
         async move { world.tenant(keyferry, &format!("tenant-{number}"), policy).await }
     });
     let tenants: Vec<_> = tenants.buffered(8).collect().await;
+    for tenant in &tenants {
+        world.is_looked_at(&keyferry, &tenant.slug).await;
+    }
+    world.order(Order::ResetCalls);
     let key = Secret::from(vec![7; 32]);
     let items = vec![json!({"key": &key}); KEYS];
     let wraps = stream::iter(&tenants).map(|tenant| {
@@ -132,9 +139,11 @@ async fn a_hundred_thousand_wrapped_keys_cost_key_vault_what_their_data_keys_cos
 
 #[tokio::test]
 async fn a_lease_serves_every_operation_that_seals() {
-    let world = World::new(Database::sqlite()).await;
+    let mut world = World::new(Database::sqlite()).await;
+    world.look_seldom();
     let keyferry = world.start().await;
     let acme = world.tenant(&keyferry, "acme", None).await;
+    world.is_looked_at(&keyferry, "acme").await;
     world.order(Order::ResetCalls);
     let (data, context) = (world.data(&keyferry, "acme"), Context::new());
     data.generate_data_key(&context).await.unwrap();

@@ -9,13 +9,15 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 #[tokio::test]
 async fn a_suspension_holds_even_if_its_revision_was_anothers_before_a_failover() {
     for database in Database::each().await {
-        let world = World::new(database).await;
+        let mut world = World::new(database).await;
+        world.look_seldom();
         let keyferry = world.start().await;
         let context = Context::new();
         for slug in ["acme", "lost"] {
             world.tenant(&keyferry, slug, None).await;
         }
         let globex = world.tenant(&keyferry, "globex", None).await;
+        world.is_looked_at(&keyferry, "globex").await;
         let data = world.data(&keyferry, "globex");
         let key = data.generate_data_key(&context).await.unwrap();
         data.unwrap(&key.wrapped_key, &context).await.unwrap();

@@ -145,6 +145,9 @@ impl Subject {
     /// their own.
     pub async fn prepare(world: &World, fleet: &Fleet, cause: Cause, slug: &str) -> Self {
         let first = fleet.replica(0);
+        // After a registry that was away, a replica may take a moment to find it again.
+        let admin = world.admin(first.process());
+        eventually("the registry answers", async || admin.list(None, 1).await.is_ok()).await;
         let (customer, endpoint) = if cause == Cause::EndpointRejected {
             let customer = world.customer(slug);
             let endpoint = connect(world, fleet, &customer).await;

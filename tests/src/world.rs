@@ -183,6 +183,22 @@ impl World {
         customer
     }
 
+    /// Has keys looked at when a tenant is made, and then no more: for whoever counts calls.
+    pub fn look_seldom(&mut self) {
+        self.extra.push_str(
+            "[health]\nperiod_seconds = 3600\nidle_period_seconds = 3600\nversion_period_seconds = 86400\nhearing_seconds = 60\n",
+        );
+    }
+
+    /// Waits until a tenant's key was looked at for the first time, and was found healthy.
+    pub async fn is_looked_at(&self, keyferry: &Keyferry, slug: &str) {
+        let admin = self.admin(keyferry);
+        crate::eventually("the key is found healthy", async || {
+            admin.key(slug).await.unwrap().state == "healthy"
+        })
+        .await;
+    }
+
     /// A customer who is a tenant.
     pub async fn tenant(&self, keyferry: &Keyferry, slug: &str, policy: Option<Policy>) -> Customer {
         let customer = self.customer(slug);
