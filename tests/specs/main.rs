@@ -2,16 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a failure's place is its message")]
 
+mod brownout;
 mod browser;
 mod command;
 mod crashes;
 mod deploying;
 mod dev;
 mod economy;
+mod following;
 mod instructions;
 mod interop;
+mod neighbours;
 mod onboarding;
 mod operations;
+mod outage;
 mod outages;
 mod refusals;
 mod registry;
@@ -20,5 +24,6 @@ mod revocation;
 mod rotation;
 mod secrecy;
 mod tenancy;
+mod throttling;
 mod vectors;
 mod withdrawal;

@@ -7,17 +7,20 @@
 
 mod answer;
 mod apart;
+mod cold;
 mod collector;
 mod credential;
 mod cut;
 mod database;
 mod fleet;
 mod load;
+mod neighbours;
 mod onboarding;
 mod pace;
 mod postgres;
 mod process;
 pub mod revocation;
+mod storm;
 mod world;
 
 use std::{io::Write, path::PathBuf, time::Duration};
@@ -25,16 +28,19 @@ use std::{io::Write, path::PathBuf, time::Duration};
 pub use self::{
     answer::Answer,
     apart::{Apart, Lane},
+    cold::{COLD_KEY, cold_keys},
     collector::Collector,
     credential::Credential,
     cut::Cut,
     database::Database,
     fleet::{Fleet, Replica, Ways},
-    load::{Caller, Deed, Load, Record, Records},
+    load::{Caller, Deed, Load, Record, Records, outcome_of},
+    neighbours::{Crowd, Neighbour, Trouble},
     onboarding::{Browser, PUBLIC_URL, SIGNING_KEY, Setup, check, findings, has_all},
     pace::Pace,
     postgres::PostgresServer,
     process::{Keyferry, command, ended, output_of, program, signal as process_signal, stand_in},
+    storm::{Aftermath, multiplexed, storm},
     world::{Customer, KEY, LOCATION, SECRET, Site, World, data_key_of, wrapped_data_key_of},
 };
 

@@ -36,6 +36,8 @@ pub struct Record {
     pub tenant: usize,
     /// What was asked.
     pub deed: Deed,
+    /// The version of the customer's key that it was sealed under; absent if nothing was sealed.
+    pub key_id: Option<Box<str>>,
     /// The slug of its problem, or what else became of it; absent if it was done.
     pub failure: Option<Cow<'static, str>>,
 }
@@ -196,46 +198,58 @@ async fn pace(lanes: Vec<Lane>, per_second: f64, records: Arc<Mutex<Records>>, u
         for lane in &lanes {
             due.tick().await;
             let (replica, tenant, sent_at) = (lane.replica, lane.tenant, Instant::now());
-            let record = move |failure| Record {
+            let record = move |(key_id, failure)| Record {
                 sent_at,
                 finished_at: Instant::now(),
                 replica,
                 tenant,
                 deed,
+                key_id,
                 failure,
             };
             let Ok(place) = Arc::clone(&under_way).try_acquire_owned() else {
-                records.lock().unwrap().0.push(record(Some("not-sent".into())));
+                records.lock().unwrap().0.push(record((None, Some("not-sent".into()))));
                 continue;
             };
             let (client, sealed, records) = (lane.client.clone(), Arc::clone(&lane.sealed), Arc::clone(&records));
             tokio::spawn(async move {
-                let failure = ask(&client, deed, &sealed).await;
-                records.lock().unwrap().0.push(record(failure));
+                let outcome = match ask(&client, deed, &sealed).await {
+                    Ok(key_id) => (key_id, None),
+                    Err(failure) => (None, Some(failure)),
+                };
+                records.lock().unwrap().0.push(record(outcome));
                 drop(place);
             });
         }
     }
 }
 
-/// What became of it, if it was not done.
-async fn ask(client: &TenantClient, deed: Deed, sealed: &str) -> Option<Cow<'static, str>> {
+/// The key that was sealed under, if anything was; or what became of a call that was not done.
+type Outcome = Result<Option<Box<str>>, Cow<'static, str>>;
+
+async fn ask(client: &TenantClient, deed: Deed, sealed: &str) -> Outcome {
     let context = Context::new();
     let done = match deed {
-        Deed::Seal => client
-            .encrypt(&Secret::from(CONTENT.to_vec()), &context)
-            .await
-            .map(drop),
+        Deed::Seal => {
+            let sealed = client.encrypt(&Secret::from(CONTENT.to_vec()), &context).await;
+            sealed.map(|sealed| Some(sealed.key_id.into()))
+        }
         Deed::Open => client.decrypt(sealed, &context).await.map(|opened| {
             assert_eq!(opened.plaintext.expose(), CONTENT);
+            None
         }),
     };
-    Some(match done.err()? {
+    done.map_err(|error| outcome_of(&error))
+}
+
+/// The slug of an error's problem, or what else it is.
+pub fn outcome_of(error: &Error) -> Cow<'static, str> {
+    match error {
         Error::Problem(problem) => problem.slug().to_owned().into(),
         Error::Unreachable(_) => "unreachable".into(),
         Error::Unexpected(_) => "unexpected".into(),
         Error::Token(_) | Error::NoIdentityProvider(_) => "no-token".into(),
-    })
+    }
 }
 
 const CONTENT: &[u8] = b"payroll";

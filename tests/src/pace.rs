@@ -61,6 +61,13 @@ impl Pace {
         seconds(self.confirmation_seconds)
     }
 
+    /// The longest that a new version may go unnoticed: until the next look that looks it up, with the calls of that (to look it up,
+    /// and to wrap and unwrap under it), and until all have read of it.
+    #[must_use]
+    pub fn rotation(&self) -> Duration {
+        seconds(self.version_period_seconds + self.period_seconds + 3.0 * self.try_seconds + self.poll_seconds)
+    }
+
     /// N: the longest that a token outlives the consent that it was issued by.
     #[must_use]
     pub fn token_max_age(&self) -> Duration {

@@ -153,6 +153,15 @@ impl Keyferry {
         answer.text().await.unwrap()
     }
 
+    /// How much memory it has, in bytes.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        kibibytes * 1_024
+    }
+
     /// All that it has logged.
     #[must_use]
     pub fn log(&self) -> Vec<u8> {

@@ -44,6 +44,8 @@ pub struct World {
     pub registry_url: Option<String>,
     /// How long Keyferry waits for one answer of Azure's. Shorter only where none will come.
     pub try_seconds: u32,
+    /// How calls are tried again, as TOML.
+    pub retries: String,
     credential: String,
     secrets: Vec<(&'static str, Vec<u8>)>,
     service: TokenSource,
@@ -93,6 +95,7 @@ impl World {
         let made = credential.make(dir.path(), &emulator, PLATFORM).await;
         let world = Self {
             try_seconds: 15,
+            retries: "attempts = 2, base_seconds = 0.01, cap_seconds = 0.02, retry_after_cap_seconds = 1".into(),
             credential: made.configured,
             secrets: made.secrets,
             service: tokens(&emulator, SERVICE),
@@ -209,11 +212,36 @@ impl World {
 
     /// Makes a version of a customer's key.
     pub fn new_version(&self, customer: &Customer) {
-        self.order(Order::ImportKey {
+        self.import_version(customer, pkcs8());
+    }
+
+    /// The RSA key that is behind every customer's versions, but for those that are imported.
+    #[must_use]
+    pub fn customers_key() -> Arc<RsaKey> {
+        Arc::new(RsaKey::from_pkcs8(pkcs8()).unwrap())
+    }
+
+    /// Makes one of an RSA key (PKCS#8). Answers its identifier.
+    pub fn import_version(&self, customer: &Customer, pkcs8: &[u8]) -> String {
+        let import = Order::ImportKey {
             host: customer.vault.clone(),
             name: KEY.into(),
-            pkcs8: URL_SAFE_NO_PAD.encode_to_string(pkcs8()),
-        });
+            pkcs8: URL_SAFE_NO_PAD.encode_to_string(pkcs8),
+        };
+        let imported = self.emulator.order(import).unwrap();
+        imported["kid"].as_str().unwrap().to_owned()
+    }
+
+    /// How often Entra was asked for a token.
+    #[must_use]
+    pub fn tokens_asked(&self) -> u64 {
+        self.emulator.count(ENTRA, Operation::Token)
+    }
+
+    /// Has Entra's token endpoint go wrong until faults are cleared.
+    pub fn fault_of_entra(&self, fault: Fault) {
+        let fault = FaultOrder::always(ENTRA, Some(Operation::Token), fault);
+        self.order(Order::Fault { fault });
     }
 
     /// Has an operation of a vault (of Entra, if it is one of Entra's) go wrong until faults are cleared.
@@ -400,7 +428,7 @@ client_id = "{KEYFERRY}"
 credential = {credential}
 extra_roots_file = "{ca}"
 timeouts = {{ try_seconds = {try_seconds}, total_seconds = {total_seconds} }}
-retries = {{ attempts = 2, base_seconds = 0.01, cap_seconds = 0.02, retry_after_cap_seconds = 1 }}
+retries = {{ {retries} }}
 
 [azure.overrides]
 "vault.azure.net" = "{azure}"
@@ -414,6 +442,7 @@ directories = ["{PLATFORM}"]
 audiences = ["{KEYFERRY}"]
 "#,
             extra = self.extra,
+            retries = self.retries,
             total_seconds = 3.0 * try_seconds,
             credential = self.credential,
             ca = self.ca_file().display(),

@@ -212,6 +212,13 @@ impl Emulator {
             .sum()
     }
 
+    /// The most requests for an operation that a host had under way at once, since the counters were last set to zero. One ends
+    /// with its answer, or when whoever asked gives up.
+    #[must_use]
+    pub fn most_at_once(&self, host: &str, operation: Operation) -> u64 {
+        self.state.calls.most_at_once(host, operation)
+    }
+
     /// How each subscription to a vault's events fares.
     #[must_use]
     pub fn event_subscriptions(&self) -> Vec<SubscriptionState> {

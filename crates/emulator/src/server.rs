@@ -145,6 +145,7 @@ async fn respond(state: &State, origin: Origin, request: Request<Incoming>) -> R
     if asked.origin.private.as_ref().is_some_and(|vault| *vault != asked.host) {
         return Err(BrokenOff);
     }
+    let _begun = state.calls.begin(&asked.host, asked.operation);
     let (head, body) = request.into_parts();
     // To its end, whatever is answered: a connection with a half read request on it cannot be used again.
     let body = Limited::new(body, BODY_LIMIT).collect().await;

@@ -1,0 +1,213 @@
+//! Bad neighbours: tenants whose vaults hang, throttle or flap, and one that asks for very much; and callers who want something
+//! of them all the time.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use keyferry_client::{Client, Context, OpenedKey, Policy, TenantClient};
+use keyferry_emulator::{Fault, FaultOrder, Flapping, Operation, Order};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{COLD_KEY, Customer, Fleet, World, cold_keys, eventually, load::outcome_of};
+
+/// What is bad about a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its vault answers nothing.
+    Hangs,
+    /// Its vault throttles every call.
+    Throttled,
+    /// Its vault breaks connections off, and serves, by turns.
+    Flaps,
+    /// It has very much to seal and to open.
+    Huge,
+}
+
+/// A tenant in trouble, with cold keys to be opened.
+pub struct Neighbour {
+    /// What is bad about it.
+    pub trouble: Trouble,
+    /// The customer.
+    pub customer: Customer,
+    cold: Vec<String>,
+}
+
+/// Callers who ask for a neighbour, until this is dropped.
+pub struct Crowd {
+    outcomes: Arc<Mutex<BTreeMap<Cow<'static, str>, u64>>>,
+    _callers: JoinSet<()>,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Hangs, Self::Throttled, Self::Flaps, Self::Huge];
+
+    /// Its name, and the slug of the tenant that has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hangs => "hangs",
+            Self::Throttled => "throttled",
+            Self::Flaps => "flaps",
+            Self::Huge => "huge",
+        }
+    }
+
+    fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Hangs => Some(Fault::Hang),
+            Self::Throttled => Some(Fault::Throttle { retry_after: None }),
+            Self::Flaps => Some(Fault::Reset),
+            Self::Huge => None,
+        }
+    }
+}
+
+impl Neighbour {
+    /// A tenant that is well as yet, and known to all replicas.
+    pub async fn prepare(world: &World, fleet: &Fleet, trouble: Trouble) -> Self {
+        let (first, slug) = (fleet.replica(0).process(), trouble.name());
+        let customer = world.tenant(first, slug, Some(KEEPS_NOTHING)).await;
+        let tenant = world.admin(first).get(slug).await.unwrap();
+        let mut key_id = String::new();
+        for client in fleet.clients() {
+            let client = client.tenant(slug);
+            eventually("the tenant is served", async || {
+                let made = client.generate_data_key(&Context::new()).await;
+                made.map(|made| key_id = made.key_id).is_ok()
+            })
+            .await;
+        }
+        Self {
+            trouble,
+            customer,
+            cold: cold_keys(&tenant, &key_id, World::customers_key(), CALLERS).await,
+        }
+    }
+
+    /// The trouble begins, and lasts until faults are cleared.
+    pub fn begins(&self, world: &World) {
+        let Some(fault) = self.trouble.fault() else { return };
+        let flapping = (self.trouble == Trouble::Flaps).then_some(Flapping {
+            fails_millis: 700,
+            serves_millis: 300,
+        });
+        for operation in [Operation::WrapKey, Operation::UnwrapKey, Operation::Get] {
+            let fault = FaultOrder {
+                flapping,
+                ..FaultOrder::always(&self.customer.vault, Some(operation), fault.clone())
+            };
+            world.order(Order::Fault { fault });
+        }
+    }
+
+    /// Whether one of its keys is opened there.
+    pub async fn is_served(&self, client: &Client) -> bool {
+        let opened = client
+            .tenant(self.trouble.name())
+            .unwrap(&self.cold[0], &Context::new())
+            .await;
+        opened.is_ok_and(|opened| opened.key.expose() == COLD_KEY)
+    }
+
+    /// More callers at each replica than it may have calls under way for one tenant. They come back when they are told to.
+    #[must_use]
+    pub fn crowd(&self, replicas: &[Client]) -> Crowd {
+        let outcomes = Arc::default();
+        let mut callers = JoinSet::new();
+        for client in replicas {
+            let client = client.tenant(self.trouble.name());
+            if self.trouble == Trouble::Huge {
+                let items: Arc<[Value]> = self.cold.iter().map(|key| json!({"wrapped_key": key})).collect();
+                for _ in 0..HUGE_CALLERS {
+                    callers.spawn(ask_for_much(client.clone(), Arc::clone(&items), Arc::clone(&outcomes)));
+                }
+                continue;
+            }
+            for key in &self.cold {
+                callers.spawn(ask_for_one(client.clone(), key.clone(), Arc::clone(&outcomes)));
+            }
+        }
+        Crowd {
+            outcomes,
+            _callers: callers,
+        }
+    }
+}
+
+impl Crowd {
+    /// How often which outcome was met; `ok` if it was done.
+    #[must_use]
+    pub fn outcomes(&self) -> BTreeMap<Cow<'static, str>, u64> {
+        self.outcomes.lock().unwrap().clone()
+    }
+}
+
+type Outcomes = Arc<Mutex<BTreeMap<Cow<'static, str>, u64>>>;
+
+fn note(outcomes: &Outcomes, outcome: impl Into<Cow<'static, str>>) {
+    *outcomes.lock().unwrap().entry(outcome.into()).or_default() += 1;
+}
+
+async fn ask_for_one(client: TenantClient, key: String, outcomes: Outcomes) {
+    loop {
+        let pause = match client.unwrap(&key, &Context::new()).await {
+            Ok(opened) => {
+                assert_eq!(opened.key.expose(), COLD_KEY);
+                note(&outcomes, "ok");
+                None
+            }
+            Err(error) => {
+                note(&outcomes, outcome_of(&error));
+                error.problem().and_then(keyferry_client::Problem::retry_after)
+            }
+        };
+        tokio::time::sleep(pause.unwrap_or(PAUSE)).await;
+    }
+}
+
+/// Items whose data keys are all to be had of the vault, and then bytes.
+async fn ask_for_much(client: TenantClient, items: Arc<[Value]>, outcomes: Outcomes) {
+    loop {
+        let mut pause = None;
+        match client.batch::<OpenedKey>("unwrap", &items).await {
+            Ok(items) => {
+                for item in items {
+                    match item.into_result() {
+                        Ok(_) => note(&outcomes, "ok"),
+                        Err(problem) => {
+                            note(&outcomes, problem.slug().to_owned());
+                            pause = pause.max(problem.retry_after());
+                        }
+                    }
+                }
+            }
+            Err(error) => note(&outcomes, outcome_of(&error)),
+        }
+        match client.encrypt_bytes(vec![7; HUGE], &Context::new()).await {
+            Ok(_) => note(&outcomes, "ok"),
+            Err(error) => note(&outcomes, outcome_of(&error)),
+        }
+        tokio::time::sleep(pause.unwrap_or(PAUSE).min(PAUSE)).await;
+    }
+}
+
+/// Every open asks the vault.
+const KEEPS_NOTHING: Policy = Policy {
+    cache_ttl_seconds: 0,
+    lease_max_age_seconds: 3_600,
+    lease_max_messages: 1_000_000,
+    outage_grace_seconds: 0,
+};
+
+/// At each replica: twice as many as it may have calls under way for one tenant.
+const CALLERS: usize = 128;
+const HUGE_CALLERS: usize = 2;
+const HUGE: usize = 4 << 20;
+/// How long callers wait who are not told when to come back.
+const PAUSE: Duration = Duration::from_secs(1);
