@@ -105,8 +105,18 @@ async fn what_is_held_serves_to_its_ttl_and_grace_and_the_vault_is_left_alone_un
         for (deed, lasts) in [(Deed::Open, TTL + grace), (Deed::Seal, TTL)] {
             let during = during.which(|record| record.deed == deed);
             let (from, to) = subject.got;
-            let held = during.which(|record| record.finished_at <= from + lasts);
-            assert!(held.failures().is_empty(), "{name}, {deed:?}: {:?}", held.failures());
+            // What came together does not go together: a tenth of the TTL may be missing.
+            let held = during.which(|record| record.finished_at <= from + lasts - TTL / 10);
+            let early = held.which(|record| record.failure.is_some());
+            let early = early
+                .0
+                .first()
+                .map(|first| (first.sent_at - from, first.finished_at - from));
+            assert!(
+                early.is_none(),
+                "{name}, {deed:?}: {:?} after {early:?}",
+                held.failures()
+            );
             assert!(!held.0.is_empty(), "{name}, {deed:?}");
             let over = during.sent_since(to + lasts);
             assert!(
