@@ -78,18 +78,6 @@ async fn while_entra_is_slow_throttles_or_fails_whoever_needs_no_new_token_is_se
         .await;
         let records = load.stop().await;
         let hot = records.of_tenant(0);
-        for record in hot
-            .0
-            .iter()
-            .filter(|record| record.finished_at - record.sent_at > Duration::from_millis(100))
-        {
-            println!(
-                "  slow: sent {:?} took {:?} {:?}",
-                record.sent_at - tokens_from,
-                record.finished_at - record.sent_at,
-                record.deed
-            );
-        }
         assert!(hot.failures().is_empty(), "{name}: {:?}", hot.failures());
         let eager = records.of_tenant(EAGERS);
         let while_valid = eager.which(|record| record.finished_at <= valid_until);
@@ -112,10 +100,6 @@ async fn while_entra_is_slow_throttles_or_fails_whoever_needs_no_new_token_is_se
             asked <= most,
             "{name}: asked {asked} times in {took:?}, and {} calls failed",
             eager.failures().values().sum::<usize>()
-        );
-        println!(
-            "{name}: asked {asked} times in {took:?}; hot p99 {:?}; {told:?}",
-            hot.percentile(99)
         );
     }
 }

@@ -135,7 +135,6 @@ async fn what_is_held_serves_to_its_ttl_and_grace_and_the_vault_is_left_alone_un
         let looks = 2 * (2 + u64::try_from((lasted.as_millis() * 10) / (9 * 2_000)).unwrap());
         let asked = asked[tenant] - asked_before[tenant];
         assert!(asked <= probes + looks, "{name}: {asked} calls in {lasted:?}");
-        println!("{name}: {asked} calls in {lasted:?}, {:?}", records.failures());
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod answer;
 mod apart;
+mod bulk;
 mod cold;
 mod collector;
 mod credential;
@@ -28,6 +29,7 @@ use std::{io::Write, path::PathBuf, time::Duration};
 pub use self::{
     answer::Answer,
     apart::{Apart, Lane},
+    bulk::{Bulk, rewrap_though_killed},
     cold::{COLD_KEY, cold_keys},
     collector::Collector,
     credential::Credential,
@@ -35,7 +37,7 @@ pub use self::{
     database::Database,
     fleet::{Fleet, Replica, Ways},
     load::{Caller, Deed, Load, Record, Records, outcome_of},
-    neighbours::{Crowd, Neighbour, Trouble},
+    neighbours::{Crowd, Neighbour, Trouble, well_neighbours},
     onboarding::{Browser, PUBLIC_URL, SIGNING_KEY, Setup, check, findings, has_all},
     pace::Pace,
     postgres::PostgresServer,

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream};
 use keyferry_client::{Client, Context, OpenedKey, Policy, TenantClient};
 use keyferry_emulator::{Fault, FaultOrder, Flapping, Operation, Order};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{COLD_KEY, Customer, Fleet, World, cold_keys, eventually, load::outcome_of};
+use crate::{COLD_KEY, Caller, Customer, Fleet, World, cold_keys, eventually, load::outcome_of};
 
 /// What is bad about a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +149,24 @@ impl Crowd {
     }
 }
 
+/// Tenants that are well, and known to all replicas; each with something to open.
+pub async fn well_neighbours(world: &World, fleet: &Fleet, count: usize) -> Vec<Caller> {
+    let made = stream::iter(0..count).map(|number| async move {
+        let slug = format!("well-{number}");
+        world.tenant(fleet.replica(0).process(), &slug, None).await;
+        let mut caller = None;
+        for replica in fleet.replicas() {
+            eventually("the tenant is known", async || {
+                caller = Caller::of(replica.client(), &slug).await.ok();
+                caller.is_some()
+            })
+            .await;
+        }
+        caller.unwrap()
+    });
+    made.buffered(8).collect().await
+}
+
 type Outcomes = Arc<Mutex<BTreeMap<Cow<'static, str>, u64>>>;
 
 fn note(outcomes: &Outcomes, outcome: impl Into<Cow<'static, str>>) {
@@ -167,24 +186,18 @@ async fn ask_for_one(client: TenantClient, key: String, outcomes: Outcomes) {
                 error.problem().and_then(keyferry_client::Problem::retry_after)
             }
         };
-        tokio::time::sleep(pause.unwrap_or(PAUSE)).await;
+        tokio::time::sleep(pause.unwrap_or_default().max(PAUSE)).await;
     }
 }
 
 /// Items whose data keys are all to be had of the vault, and then bytes.
 async fn ask_for_much(client: TenantClient, items: Arc<[Value]>, outcomes: Outcomes) {
     loop {
-        let mut pause = None;
         match client.batch::<OpenedKey>("unwrap", &items).await {
             Ok(items) => {
                 for item in items {
-                    match item.into_result() {
-                        Ok(_) => note(&outcomes, "ok"),
-                        Err(problem) => {
-                            note(&outcomes, problem.slug().to_owned());
-                            pause = pause.max(problem.retry_after());
-                        }
-                    }
+                    let outcome = item.into_result().map_err(|problem| problem.slug().to_owned());
+                    note(&outcomes, outcome.map_or_else(Cow::from, |_| "ok".into()));
                 }
             }
             Err(error) => note(&outcomes, outcome_of(&error)),
@@ -193,7 +206,7 @@ async fn ask_for_much(client: TenantClient, items: Arc<[Value]>, outcomes: Outco
             Ok(_) => note(&outcomes, "ok"),
             Err(error) => note(&outcomes, outcome_of(&error)),
         }
-        tokio::time::sleep(pause.unwrap_or(PAUSE).min(PAUSE)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -205,9 +218,9 @@ const KEEPS_NOTHING: Policy = Policy {
     outage_grace_seconds: 0,
 };
 
-/// At each replica: twice as many as it may have calls under way for one tenant.
-const CALLERS: usize = 128;
+/// At each replica: half more than it may have calls under way for one tenant.
+const CALLERS: usize = 96;
 const HUGE_CALLERS: usize = 2;
 const HUGE: usize = 4 << 20;
-/// How long callers wait who are not told when to come back.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long callers wait at least before they come back: they are many, and on the machine that serves.
+const PAUSE: Duration = Duration::from_secs(3);
