@@ -51,10 +51,17 @@ impl Keyring {
             }
         };
         self.counters.probes.count();
-        self.call(tenant, &standing, &self.counters.vault_unwraps, Urgency::Watch, unwrap)
-            .await?;
-        self.end_refusals(&standing);
-        Ok(())
+        let probed = self
+            .call(tenant, &standing, &self.counters.vault_unwraps, Urgency::Watch, unwrap)
+            .await;
+        match &probed {
+            Ok(()) => self.end_refusals(&standing),
+            // Whoever uses what is held under that version need not wait to be told the same.
+            Err(error) => {
+                self.is_in_vain(&standing, error);
+            }
+        }
+        probed
     }
 
     /// The version that would wrap now. To read a key is a right of its own, and of a key that is gone the canaries tell; so a

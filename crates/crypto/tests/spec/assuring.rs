@@ -341,6 +341,26 @@ async fn where_the_vault_gives_no_answer_a_key_is_used_to_its_end_and_who_uses_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_a_canary_found_no_answer_nobody_waits_to_find_it_again() {
+    let (vault, sealer, sealed) = hot().await;
+    let canary = sealer.plant(&tenant()).await.unwrap();
+    advance(PERIOD).await;
+    vault.fails(VaultCause::Timeout);
+    sealer.probe(&tenant(), &canary).await.unwrap_err();
+    // Whoever waited would wait for ever.
+    vault.hangs();
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    seal(&sealer, &tenant()).await.unwrap();
+    // It is asked in the background all the same, and a refusal is obeyed.
+    vault.goes_on();
+    all_wait().await;
+    vault.fails(VaultCause::KeyDisabled);
+    advance(PERIOD).await;
+    let opened = open(&sealer, &tenant(), &sealed[0]).await;
+    assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
+}
+
+#[tokio::test(start_paused = true)]
 async fn that_the_vault_was_asked_in_vain_is_no_reason_for_longer_than_its_word_would_be() {
     let (vault, sealer, sealed) = hot().await;
     advance(PERIOD).await;
