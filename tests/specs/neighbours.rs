@@ -1,5 +1,7 @@
 //! What some tenants' vaults do is no trouble of the others'.
 
+use std::time::Duration;
+
 use keyferry_emulator::{Operation, Order};
 use keyferry_tests::{
     Caller, Database, Fleet, Load, Neighbour, Pace, Trouble, Ways, World, eventually, well_neighbours,
@@ -12,6 +14,8 @@ const PER_SECOND: f64 = 100.0;
 const REPLICAS: usize = 2;
 /// Calls that a replica may have under way for one tenant, as `docs/operations.md` has it.
 const PER_TENANT: u64 = 64;
+/// How long the bad neighbours' callers stay away.
+const PAUSE: Duration = Duration::from_secs(3);
 /// More memory than a crowd of callers takes, and less than a queue without a bound would.
 const ROOM: u64 = 256 << 20;
 
@@ -37,7 +41,10 @@ async fn while_vaults_hang_throttle_and_flap_and_one_tenant_is_huge_every_call_o
     for neighbour in &bad {
         neighbour.begins(&world);
     }
-    let crowds: Vec<_> = bad.iter().map(|neighbour| neighbour.crowd(&fleet.clients())).collect();
+    let crowds: Vec<_> = bad
+        .iter()
+        .map(|neighbour| neighbour.crowd(&fleet.clients(), PAUSE))
+        .collect();
     for (neighbour, crowd) in bad.iter().zip(&crowds) {
         let met: &[&str] = match neighbour.trouble {
             Trouble::Hangs => &["vault-busy", "vault-timeout"],

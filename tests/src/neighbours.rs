@@ -87,7 +87,7 @@ impl Neighbour {
         Self {
             trouble,
             customer,
-            cold: cold_keys(&tenant, &key_id, World::customers_key(), CALLERS).await,
+            cold: cold_keys(&tenant, &key_id, World::customers_key(), CALLERS as usize).await,
         }
     }
 
@@ -116,22 +116,26 @@ impl Neighbour {
         opened.is_ok_and(|opened| opened.key.expose() == COLD_KEY)
     }
 
-    /// More callers at each replica than it may have calls under way for one tenant. They come back when they are told to.
+    /// More callers at each replica than it may have calls under way for one tenant. They begin one after the other within `pause`,
+    /// and come back when they are told to, but after that pause at the earliest: they are many, and on the machine that serves.
     #[must_use]
-    pub fn crowd(&self, replicas: &[Client]) -> Crowd {
+    pub fn crowd(&self, replicas: &[Client], pause: Duration) -> Crowd {
         let outcomes = Arc::default();
         let mut callers = JoinSet::new();
         for client in replicas {
             let client = client.tenant(self.trouble.name());
             if self.trouble == Trouble::Huge {
                 let items: Arc<[Value]> = self.cold.iter().map(|key| json!({"wrapped_key": key})).collect();
-                for _ in 0..HUGE_CALLERS {
-                    callers.spawn(ask_for_much(client.clone(), Arc::clone(&items), Arc::clone(&outcomes)));
+                for number in 0..HUGE_CALLERS {
+                    let pacing = Pacing::of(number, HUGE_CALLERS, pause);
+                    let (client, items, outcomes) = (client.clone(), Arc::clone(&items), Arc::clone(&outcomes));
+                    callers.spawn(ask_for_much(client, items, outcomes, pacing));
                 }
                 continue;
             }
-            for key in &self.cold {
-                callers.spawn(ask_for_one(client.clone(), key.clone(), Arc::clone(&outcomes)));
+            for (number, key) in (0..).zip(&self.cold) {
+                let pacing = Pacing::of(number, CALLERS, pause);
+                callers.spawn(ask_for_one(client.clone(), key.clone(), Arc::clone(&outcomes), pacing));
             }
         }
         Crowd {
@@ -173,7 +177,24 @@ fn note(outcomes: &Outcomes, outcome: impl Into<Cow<'static, str>>) {
     *outcomes.lock().unwrap().entry(outcome.into()).or_default() += 1;
 }
 
-async fn ask_for_one(client: TenantClient, key: String, outcomes: Outcomes) {
+/// When a caller comes for the first time, and how long it stays away at least.
+#[derive(Clone, Copy)]
+struct Pacing {
+    begins: Duration,
+    pause: Duration,
+}
+
+impl Pacing {
+    fn of(number: u32, callers: u32, pause: Duration) -> Self {
+        Self {
+            begins: pause * number / callers,
+            pause,
+        }
+    }
+}
+
+async fn ask_for_one(client: TenantClient, key: String, outcomes: Outcomes, pacing: Pacing) {
+    tokio::time::sleep(pacing.begins).await;
     loop {
         let pause = match client.unwrap(&key, &Context::new()).await {
             Ok(opened) => {
@@ -186,12 +207,13 @@ async fn ask_for_one(client: TenantClient, key: String, outcomes: Outcomes) {
                 error.problem().and_then(keyferry_client::Problem::retry_after)
             }
         };
-        tokio::time::sleep(pause.unwrap_or_default().max(PAUSE)).await;
+        tokio::time::sleep(pause.unwrap_or_default().max(pacing.pause)).await;
     }
 }
 
 /// Items whose data keys are all to be had of the vault, and then bytes.
-async fn ask_for_much(client: TenantClient, items: Arc<[Value]>, outcomes: Outcomes) {
+async fn ask_for_much(client: TenantClient, items: Arc<[Value]>, outcomes: Outcomes, pacing: Pacing) {
+    tokio::time::sleep(pacing.begins).await;
     loop {
         match client.batch::<OpenedKey>("unwrap", &items).await {
             Ok(items) => {
@@ -206,7 +228,7 @@ async fn ask_for_much(client: TenantClient, items: Arc<[Value]>, outcomes: Outco
             Ok(_) => note(&outcomes, "ok"),
             Err(error) => note(&outcomes, outcome_of(&error)),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pacing.pause).await;
     }
 }
 
@@ -219,8 +241,6 @@ const KEEPS_NOTHING: Policy = Policy {
 };
 
 /// At each replica: half more than it may have calls under way for one tenant.
-const CALLERS: usize = 96;
-const HUGE_CALLERS: usize = 2;
+const CALLERS: u32 = 96;
+const HUGE_CALLERS: u32 = 2;
 const HUGE: usize = 4 << 20;
-/// How long callers wait at least before they come back: they are many, and on the machine that serves.
-const PAUSE: Duration = Duration::from_secs(3);

@@ -3,7 +3,8 @@
 //! `cargo run --release -p keyferry-benches --bin neighbours` starts itself twice more as replicas, on a Postgres of its own, with an
 //! emulator in Azure's place. 196 tenants are sealed and opened for all the time; by turns nothing else happens, and one vault
 //! hangs, one throttles, one flaps and one tenant asks for very much. The first argument says how many turns of each (6), the second
-//! how many seconds one has (10), the third how many calls a second the others make (300).
+//! how many seconds one has (10), the third how many calls a second the others make (300), the fourth for how many seconds a caller
+//! of the bad ones stays away (3): all of it shares one machine, and where that is full, nothing else is measured.
 #![expect(
     clippy::print_stdout,
     clippy::cast_precision_loss,
@@ -29,6 +30,7 @@ struct Wanted {
     turns: u32,
     seconds: u64,
     per_second: f64,
+    pause: Duration,
 }
 
 /// A span of the run in which nothing changed.
@@ -52,6 +54,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         turns: arguments.next().map_or(Ok(6), |turns| turns.parse())?,
         seconds: arguments.next().map_or(Ok(10), |seconds| seconds.parse())?,
         per_second: arguments.next().map_or(Ok(300.0), |rate| rate.parse())?,
+        pause: Duration::from_secs(arguments.next().map_or(Ok(3), |seconds| seconds.parse())?),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(&wanted));
@@ -76,7 +79,10 @@ async fn measure(wanted: &Wanted) {
         for neighbour in &bad {
             neighbour.begins(&world);
         }
-        let crowds: Vec<_> = bad.iter().map(|neighbour| neighbour.crowd(&fleet.clients())).collect();
+        let crowds: Vec<_> = bad
+            .iter()
+            .map(|neighbour| neighbour.crowd(&fleet.clients(), wanted.pause))
+            .collect();
         sleep(SETTLING).await;
         turns.push(Turn::last(true, wanted.seconds).await);
         println!("memory after turn {turn}: {} MiB", memory(&fleet));
