@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use keyferry_emulator::{Operation, Order};
-use keyferry_tests::{
-    Caller, Database, Fleet, Load, Neighbour, Pace, Trouble, Ways, World, eventually, well_neighbours,
-};
+use keyferry_tests::{Database, Fleet, Load, Neighbour, Pace, Trouble, Ways, World, eventually, well_neighbours};
 
 /// Tenants that are well.
 const OTHERS: usize = 196;
