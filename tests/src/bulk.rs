@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write,
     fs,
     process::{Child, Stdio},
     time::Duration,
@@ -83,7 +84,7 @@ impl Envelopes {
             for (number, item) in numbers.zip(wrapped) {
                 let wrapped = item.into_result().unwrap().wrapped_key;
                 data_keys.insert(wrapped_data_key_of(&wrapped));
-                lines += &format!("{{\"id\":{number},\"wrapped_key\":\"{wrapped}\"}}\n");
+                writeln!(lines, "{{\"id\":{number},\"wrapped_key\":\"{wrapped}\"}}").unwrap();
             }
         }
         fs::write(dir.path().join("input"), lines).unwrap();

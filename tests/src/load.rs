@@ -243,6 +243,7 @@ async fn ask(client: &TenantClient, deed: Deed, sealed: &str) -> Outcome {
 }
 
 /// The slug of an error's problem, or what else it is.
+#[must_use]
 pub fn outcome_of(error: &Error) -> Cow<'static, str> {
     match error {
         Error::Problem(problem) => problem.slug().to_owned().into(),

@@ -51,6 +51,7 @@ pub async fn storm(clients: &[TenantClient], keys: Vec<String>, until: Option<In
 }
 
 /// Clients of a replica that carry many requests over each connection.
+#[must_use]
 pub fn multiplexed(
     replica: &Replica,
     slug: &str,

@@ -212,7 +212,7 @@ impl World {
 
     /// Makes a version of a customer's key.
     pub fn new_version(&self, customer: &Customer) {
-        self.import_version(customer, pkcs8());
+        drop(self.import_version(customer, pkcs8()));
     }
 
     /// The RSA key that is behind every customer's versions, but for those that are imported.
@@ -222,6 +222,7 @@ impl World {
     }
 
     /// Makes one of an RSA key (PKCS#8). Answers its identifier.
+    #[must_use]
     pub fn import_version(&self, customer: &Customer, pkcs8: &[u8]) -> String {
         let import = Order::ImportKey {
             host: customer.vault.clone(),
