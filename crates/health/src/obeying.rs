@@ -8,7 +8,7 @@ use keyferry_crypto::{
 };
 use keyferry_registry::{
     Changed, Tenant,
-    key::{KeyEvent, KeyNews, KeyState},
+    key::{KeyEvent, KeyNews},
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -54,7 +54,8 @@ impl KeyWatch {
                 }
                 self.acknowledgements.owe(event.revision);
             }
-            KeyNews::State(state) => self.take_state(event.tenant, state),
+            // Whether a key serves is asked, with whose key is overdue: a state that is not heard of would be believed for long.
+            KeyNews::State(_) => {}
             KeyNews::Version(newest) => self.take_version(event.tenant, newest).await,
         }
     }
@@ -72,14 +73,6 @@ impl KeyWatch {
             Ok(None) => {}
             Err(error) => tracing::warn!(%tenant, %error, "a withdrawal is obeyed without knowing the tenant"),
         }
-    }
-
-    fn take_state(&self, tenant: TenantId, state: &KeyState) {
-        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
-        match state {
-            KeyState::Degraded(_) | KeyState::Unknown => unanswered.insert(tenant),
-            KeyState::Healthy | KeyState::Refused(_) => unanswered.remove(&tenant),
-        };
     }
 
     async fn take_version(&self, tenant: TenantId, newest: &KekId) {

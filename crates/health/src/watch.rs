@@ -1,7 +1,7 @@
 //! The watch: what runs beside the requests, on every replica.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -62,8 +62,6 @@ pub struct KeyWatch {
     pub(crate) heard_at: Mutex<Option<Instant>>,
     /// How many replicas live.
     pub(crate) replicas: AtomicU32,
-    /// Whose keys the watch gets no answer about.
-    pub(crate) unanswered: Mutex<HashSet<TenantId>>,
     pub(crate) met: Mutex<HashMap<TenantId, Met>>,
     pub(crate) untold: Untold,
     pub(crate) acknowledgements: Acknowledgements,
@@ -97,7 +95,6 @@ impl KeyWatch {
             followed: AtomicI64::new(0),
             heard_at: Mutex::default(),
             replicas: AtomicU32::new(1),
-            unanswered: Mutex::default(),
             met: Mutex::default(),
             untold: Untold::default(),
             acknowledgements: Acknowledgements::default(),

@@ -156,6 +156,55 @@ async fn a_replica_that_cannot_ask_whose_keys_are_looked_at_mistrusts_all() {
     }
 }
 
+/// A registry that takes nothing, as one that fails over or whose disk is full, answers what it knew: after a while that nobody
+/// holds anything, so that nobody is overdue.
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_only_answers_is_not_believed_for_long() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD * 2).await;
+    assert!(one.keys.told().mistrusted.is_empty());
+    world.store.is_cut_off(one.id, Cut::ReadOnly);
+    world.passes(PERIOD + LEASE + TRY + SECOND * 3).await;
+    for _ in 0..10 {
+        assert_eq!(one.keys.told().mistrusted, [acme.keys.tenant].into());
+        world.passes(MINUTE).await;
+    }
+    world.store.comes_back();
+    world.passes(SECOND * 15).await;
+    assert!(one.keys.told().mistrusted.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_starts_later_mistrusts_what_the_watch_gets_no_answer_about() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
+    world.vault.fails(acme.keys.tenant, VaultCause::VaultFailed);
+    world.passes(PERIOD * 2).await;
+    let two = world.replica();
+    two.keys.holds(acme.keys.tenant);
+    world.passes(SECOND * 15).await;
+    assert_eq!(two.keys.told().mistrusted, [acme.keys.tenant].into());
+}
+
+/// A replica was killed when it had saved that the customer refuses, and had not told it yet.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_and_was_never_told_is_mistrusted() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
+    world.store.is_refused_untold(acme.keys.tenant, VaultCause::KeyDisabled);
+    world.passes(SECOND * 4).await;
+    assert_eq!(one.keys.told().mistrusted, [acme.keys.tenant].into());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tenant_of_whom_it_cannot_be_said_that_it_is_held_is_mistrusted() {
     let world = World::new();

@@ -8,10 +8,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use keyferry_crypto::id::{KeyRef, TenantId};
+use keyferry_crypto::{
+    id::{KeyRef, TenantId},
+    vault::{Evidence, VaultCause},
+};
 use keyferry_registry::{
     KeyStore, RegistryError, Revision, Tenant, TenantStatus,
-    key::{Acknowledgement, Claimed, KeyEvent, KeyHealth, KeyNews, KeyState, Looked, Replica, ReplicaId},
+    key::{Acknowledgement, Claimed, KeyEvent, KeyHealth, KeyNews, KeyState, Looked, Replica, ReplicaId, Trouble},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -48,6 +51,8 @@ pub(crate) enum Cut {
     Silent,
     /// It says no.
     Failing,
+    /// It answers questions, and takes nothing.
+    ReadOnly,
 }
 
 impl FakeStore {
@@ -115,6 +120,21 @@ impl FakeStore {
         health.owned_until = Some(clock() + Duration::from_hours(1));
     }
 
+    /// A replica that does not run any more saw that the customer refuses.
+    pub(crate) fn is_refused_untold(&self, tenant: TenantId, cause: VaultCause) {
+        let trouble = Trouble {
+            cause,
+            evidence: Evidence::default(),
+        };
+        let mut state = self.state();
+        state.keys.get_mut(&tenant).expect("there").health.state = KeyState::Refused(trouble.clone());
+        state.tell(
+            ReplicaId(Uuid::nil()),
+            tenant,
+            KeyNews::State(KeyState::Refused(trouble)),
+        );
+    }
+
     /// The store is away for all.
     pub(crate) fn goes_away(&self) {
         self.state().is_away = true;
@@ -133,7 +153,7 @@ impl FakeStore {
 
     pub(crate) fn hears(&self, replica: ReplicaId) -> bool {
         let state = self.state();
-        !state.is_away && !state.cut_off.contains_key(&replica)
+        !state.is_away && matches!(state.cut_off.get(&replica), None | Some(Cut::ReadOnly))
     }
 
     /// The store as one replica reaches it.
@@ -186,10 +206,21 @@ impl Reached {
             everybody.or_else(|| state.cut_off.get(&self.replica).copied())
         };
         match cut {
-            None => Ok(self.store.state()),
+            None | Some(Cut::ReadOnly) => Ok(self.store.state()),
             Some(Cut::Silent) => std::future::pending().await,
             Some(Cut::Failing) => Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut)),
         }
+    }
+}
+
+impl Reached {
+    /// The same, to change it.
+    async fn to_change(&self) -> Result<MutexGuard<'_, State>, RegistryError> {
+        let state = self.state().await?;
+        if state.cut_off.get(&self.replica) == Some(&Cut::ReadOnly) {
+            return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
+        }
+        Ok(state)
     }
 }
 
@@ -210,13 +241,13 @@ fn is_same(one: &KeyNews, other: &KeyNews) -> bool {
 #[async_trait]
 impl KeyStore for Reached {
     async fn beat(&self, replica: &Replica, alive: Duration) -> Result<Vec<Replica>, RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         state.replicas.insert(replica.id, replica.clone());
         Ok(living(&state, alive))
     }
 
     async fn leave(&self, replica: ReplicaId) -> Result<(), RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         state.replicas.remove(&replica);
         for row in state.keys.values_mut().filter(|row| row.health.owner == Some(replica)) {
             (row.health.owner, row.health.owned_until) = (None, None);
@@ -231,7 +262,7 @@ impl KeyStore for Reached {
         held: Duration,
         limit: u32,
     ) -> Result<Vec<Claimed>, RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         let now = clock();
         let may_be_claimed = |row: &Row| {
             let health = &row.health;
@@ -273,7 +304,7 @@ impl KeyStore for Reached {
         looks: &[Looked],
         lease: Duration,
     ) -> Result<Vec<Revision>, RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         let now = clock();
         let mut revisions = Vec::new();
         for looked in looks {
@@ -308,7 +339,7 @@ impl KeyStore for Reached {
         news: &KeyNews,
         pause: Duration,
     ) -> Result<Option<Revision>, RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         let was_told =
             |event: &Arc<KeyEvent>| event.tenant == tenant && is_same(&event.what, news) && event.at + pause > clock();
         if state.events.iter().any(was_told) {
@@ -321,7 +352,7 @@ impl KeyStore for Reached {
     }
 
     async fn note_held(&self, tenants: &[TenantId], within: Duration) -> Result<(), RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         let now = clock();
         for tenant in tenants {
             if let Some(row) = state.keys.get_mut(tenant) {
@@ -337,13 +368,15 @@ impl KeyStore for Reached {
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError> {
         let state = self.state().await?;
         let rows = state.keys.iter().filter(|(tenant, row)| {
-            state.is_active(**tenant) && is_since(row.health.held_at, held) && !is_since(row.health.checked_at, longer)
+            let is_overdue = !is_since(row.health.checked_at, longer);
+            let serves = row.health.state == KeyState::Healthy;
+            state.is_active(**tenant) && is_since(row.health.held_at, held) && (is_overdue || !serves)
         });
         Ok(rows.map(|(tenant, _)| *tenant).collect())
     }
 
     async fn hint(&self, key: &KeyRef) -> Result<u64, RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         let of_key = state.tenants.values().filter(|tenant| tenant.keys.current == *key);
         let tenants: Vec<_> = of_key.map(|tenant| tenant.keys.tenant).collect();
         for tenant in &tenants {
@@ -357,7 +390,7 @@ impl KeyStore for Reached {
     }
 
     async fn look_soon(&self, tenant: TenantId) -> Result<bool, RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         let row = state.keys.get_mut(&tenant);
         Ok(row.map(|row| row.health.due_at = clock()).is_some())
     }
@@ -391,7 +424,7 @@ impl KeyStore for Reached {
     }
 
     async fn acknowledge(&self, replica: ReplicaId, revisions: &[Revision]) -> Result<(), RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
         let name = state
             .replicas
             .get(&replica)

@@ -357,6 +357,17 @@ async fn what_is_held_and_not_looked_at_is_overdue(url: &str) {
     let looks: Vec<_> = looks.into_iter().map(|claimed| looked(claimed.health)).collect();
     store.save_looks(me, &looks, LEASE).await.expect("saved");
     assert_eq!(overdue().await, []);
+    raw.execute("update key_health set state = 'unknown'")
+        .await
+        .expect("changed");
+    assert_eq!(
+        overdue().await,
+        [acme.keys.tenant],
+        "to have looked is not to have been served"
+    );
+    raw.execute("update key_health set state = 'healthy'")
+        .await
+        .expect("changed");
     raw.passes(49).await;
     assert_eq!(overdue().await, []);
     raw.passes(2).await;

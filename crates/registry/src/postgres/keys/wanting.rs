@@ -42,8 +42,8 @@ pub(super) async fn overdue(
 ) -> Result<Vec<TenantId>, RegistryError> {
     let overdue = sqlx::query_scalar!(
         "select tenant_id from key_health
-         where watched and is_held and looked_at < statement_timestamp() - $2::interval
-             and held_at > statement_timestamp() - $1::interval",
+         where watched and is_held and held_at > statement_timestamp() - $1::interval
+             and (looked_at < statement_timestamp() - $2::interval or state <> 'healthy')",
         interval(held),
         interval(longer),
     )

@@ -45,7 +45,8 @@ pub(super) async fn overdue(
 ) -> Result<Vec<TenantId>, RegistryError> {
     let now = micros((store.clock)());
     let overdue: Vec<Uuid> = sqlx::query_scalar(
-        "select tenant_id from key_health where watched and is_held and looked_at < ?1 - ?3 and held_at > ?1 - ?2",
+        "select tenant_id from key_health
+         where watched and is_held and held_at > ?1 - ?2 and (looked_at < ?1 - ?3 or state <> 'healthy')",
     )
     .bind(now)
     .bind(span(held))
