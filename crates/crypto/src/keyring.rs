@@ -39,7 +39,7 @@ use crate::{
     refusals::{Refusals, Version},
     sealer::SealerError,
     secret::DataKey,
-    standing::{Standing, StandingId, Standings, Subject},
+    standing::{Standing, StandingId, Standings, Subject, Withdrawal},
     stats::{Counter, Counters, SealerStats},
     tenant::{TenantKeys, VersionPolicy},
     troubles::Troubles,
@@ -179,7 +179,8 @@ impl Keyring {
         self.evict_all();
     }
 
-    /// Learns what another replica learnt: a refusal, which is confirmed.
+    /// Learns what another replica learnt: a refusal, which is confirmed. If it may be of that replica's address, it evicts as any
+    /// does, but is not the answer here: one replica that is not let in must not keep the others from asking for themselves.
     pub(crate) fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
         let Some(meaning) = refusal.cause.meaning(refusal.call) else {
             return;
@@ -194,7 +195,11 @@ impl Keyring {
         if self.troubles.are_news(&standing, refusal.cause, now) {
             tracing::info!(tenant = %tenant.tenant, cause = ?refusal.cause, "the customer has refused another replica");
         }
-        self.withdraw(&standing, meaning, Version::Known, &error, now);
+        if refusal.cause.is_of_an_address() {
+            self.evict_refused(&standing, meaning, refusal.cause, now);
+        } else {
+            self.withdraw(&standing, meaning, Version::Known, &error, now);
+        }
         self.vault.forget(tenant);
     }
 
@@ -437,16 +442,27 @@ impl Keyring {
         error: &VaultError,
         said: Instant,
     ) -> bool {
-        let Some(withdrawal) = self.standings.withdraw(standing, meaning, said) else {
+        let Some(withdrawal) = self.evict_refused(standing, meaning, error.cause(), said) else {
             return false;
         };
         self.refusals.remember(withdrawal.anew, version, error.clone());
+        withdrawal.is_eviction
+    }
+
+    /// Withdraws what a refusal means that was first said then. Nothing if that was withdrawn before.
+    fn evict_refused(
+        &self,
+        standing: &Arc<Standing>,
+        meaning: Meaning,
+        cause: VaultCause,
+        said: Instant,
+    ) -> Option<Withdrawal> {
+        let withdrawal = self.standings.withdraw(standing, meaning, said)?;
         if withdrawal.is_eviction {
-            let cause = error.cause();
             tracing::debug!(tenant = %standing.tenant(), ?cause, ?meaning, "cached keys evicted");
             self.note_eviction();
         }
-        withdrawal.is_eviction
+        Some(withdrawal)
     }
 
     /// Learns that the vault does not know a version that it never unwrapped with for us. Perhaps the customer has deleted

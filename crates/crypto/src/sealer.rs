@@ -207,7 +207,8 @@ impl Sealer {
     }
 
     /// Forgets what another replica learnt that the customer refuses, as if it had been refused here: evicts all that the refusal
-    /// means, and answers with it for a moment.
+    /// means, and answers with it for a moment; one that may be of that replica's address
+    /// ([`VaultCause::is_of_an_address`](crate::vault::VaultCause::is_of_an_address)) only evicts, and the next who needs a key asks.
     /// No news is made of it. Tokens that were got for the tenant are forgotten, too.
     pub fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
         self.keyring.obey(tenant, refusal);

@@ -228,6 +228,13 @@ impl VaultCause {
         matches!(self, Self::RoleMissing | Self::AccessPolicyMissing | Self::AccessDenied)
     }
 
+    /// Whether a refusal for this cause may be of the address that was asked from, which the customer's rules leave out: another
+    /// replica's may be let in.
+    #[must_use]
+    pub fn is_of_an_address(self) -> bool {
+        matches!(self, Self::FirewallDenied | Self::ConditionalAccess)
+    }
+
     /// Whose move it is.
     #[must_use]
     pub fn fault(self) -> Fault {

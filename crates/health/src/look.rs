@@ -117,6 +117,12 @@ pub(crate) fn judged(tenant: &TenantKeys, claimed: Claimed, found: Found, told: 
     let served = found.probed.iter().any(|(_, answer)| answer.is_ok()) || matches!(found.planted, Some(Ok(_)));
     let is_asked = !matches!(outcome, Outcome::NotAsked);
     let is_first = health.checked_at.is_none();
+    let was_refused = matches!(health.state, KeyState::Refused(_));
+    // Of a refusal that another replica may not meet, one other tries at once; what two of them met is waited with.
+    let is_tried_at_once = match &outcome {
+        Outcome::Refuses(_) => !was_refused,
+        _ => failures <= terms.others,
+    };
     let after = KeyHealth {
         since: if is_changed { terms.now } else { health.since },
         checked_at: if is_asked { Some(terms.now) } else { health.checked_at },
@@ -130,7 +136,7 @@ pub(crate) fn judged(tenant: &TenantKeys, claimed: Claimed, found: Found, told: 
     let keeps = !(terms.others > 0 && outcome.may_be_this_replicas());
     let due_in = match &outcome {
         // Each of the others tries at once, and then they take turns.
-        _ if !keeps && failures <= terms.others => Duration::ZERO,
+        _ if !keeps && is_tried_at_once => Duration::ZERO,
         Outcome::NotAsked => terms.period / 4,
         _ => pause(&after, is_held, is_first, terms),
     };

@@ -44,6 +44,26 @@ async fn a_refusal_elsewhere_evicts_what_it_reaches_and_is_the_answer_for_a_mome
     assert_eq!(vault.unwraps(), before.unwraps + 1);
 }
 
+/// A replica whose address the customer does not let in is no reason to refuse where the vault serves.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_elsewhere_that_may_be_of_an_address_evicts_and_has_the_vault_asked_here() {
+    for withdrawal in [VaultCause::FirewallDenied, VaultCause::ConditionalAccess] {
+        let (vault, sealer) = start();
+        let sealed = seal(&sealer, &tenant()).await.unwrap();
+        let before = vault.calls();
+        sealer.obey(&tenant(), &refusal(&sealed, withdrawal));
+        open(&sealer, &tenant(), &sealed).await.unwrap();
+        seal(&sealer, &tenant()).await.unwrap();
+        assert_eq!(sealer.stats().evictions, 1);
+        assert_eq!(vault.wraps(), before.wraps + 1, "the lease was evicted");
+        assert!(vault.unwraps() > before.unwraps, "the data key was evicted");
+        sealer.obey(&tenant(), &refusal(&sealed, withdrawal));
+        vault.fails(withdrawal);
+        assert_eq!(cause(open(&sealer, &tenant(), &sealed).await), Some(withdrawal));
+        assert_eq!(cause(seal(&sealer, &tenant()).await), Some(withdrawal));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_reaches_as_far_as_if_it_had_been_said_here() {
     for (withdrawal, evicts) in [

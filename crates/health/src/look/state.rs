@@ -50,7 +50,8 @@ pub(super) fn is_news(before: &KeyState, after: &KeyState) -> bool {
 }
 
 impl Outcome {
-    /// Whether another replica may fare better: the way there may be cut, or the credential missing, only here.
+    /// Whether another replica may fare better: the way there may be cut, the credential missing, or the
+    /// address not let in, only here.
     pub(super) fn may_be_this_replicas(&self) -> bool {
         match self {
             Self::Failed(_) => true,
@@ -58,7 +59,8 @@ impl Outcome {
                 trouble.cause,
                 VaultCause::Throttled | VaultCause::EntraThrottled | VaultCause::TokenNotVerifiable
             ),
-            Self::Serves | Self::Refuses(_) | Self::NotAsked => false,
+            Self::Refuses(trouble) => trouble.cause.is_of_an_address(),
+            Self::Serves | Self::NotAsked => false,
         }
     }
 }

@@ -500,6 +500,30 @@ fn a_look_in_vain_is_left_to_each_other_replica_at_once_and_then_they_take_turns
 }
 
 #[test]
+fn a_refusal_that_may_be_of_this_replicas_address_is_left_to_another_once_at_once() {
+    let refused = |claimed: Claimed, cause| {
+        judged(
+            &tenant(),
+            claimed,
+            probed([(1, Some(cause))]),
+            &Refused::new(),
+            &terms(2),
+        )
+        .looked
+    };
+    let first = refused(known(KeyState::Healthy, 1), VaultCause::FirewallDenied);
+    assert!(!first.keeps && first.due_in.is_zero());
+    let mut claimed = known(KeyState::Healthy, 1);
+    claimed.health = first.health;
+    for cause in [VaultCause::FirewallDenied, VaultCause::ConditionalAccess] {
+        let next = refused(claimed.clone(), cause);
+        assert!(!next.keeps && next.due_in >= PERIOD * 9 / 10, "they take turns");
+    }
+    let disabled = refused(known(KeyState::Healthy, 1), VaultCause::KeyDisabled);
+    assert!(disabled.keeps, "the customer refuses whoever asks");
+}
+
+#[test]
 fn what_was_not_asked_is_no_look() {
     let judged = judge(known(KeyState::Healthy, 1), probed([(1, Some(VaultCause::QuotaSpent))]));
     let health = &judged.looked.health;
