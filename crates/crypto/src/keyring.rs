@@ -290,7 +290,7 @@ impl Keyring {
         data_key: &DataKey,
         urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
-        let wrap = || async { as_asked(tenant, self.vault.wrap(tenant, data_key, urgency).await?) };
+        let wrap = |urgency| async move { as_asked(tenant, self.vault.wrap(tenant, data_key, urgency).await?) };
         self.call(tenant, standing, &self.counters.vault_wraps, urgency, wrap)
             .await
     }
@@ -303,7 +303,7 @@ impl Keyring {
         wrapped: &WrappedDataKey,
         urgency: Urgency,
     ) -> Result<DataKey, VaultError> {
-        let unwrap = || self.vault.unwrap(tenant, wrapped, urgency);
+        let unwrap = |urgency| self.vault.unwrap(tenant, wrapped, urgency);
         self.call(tenant, standing, &self.counters.vault_unwraps, urgency, unwrap)
             .await
     }
@@ -317,7 +317,7 @@ impl Keyring {
         data_key: &DataKey,
         urgency: Urgency,
     ) -> Result<(), VaultError> {
-        let unwrap = || async {
+        let unwrap = |urgency| async move {
             match self.vault.unwrap(tenant, wrapped, urgency).await {
                 Ok(unwrapped) if unwrapped.is(data_key) => Ok(()),
                 Err(error) if error.cause() != VaultCause::WrappedKeyInvalid => Err(error),
@@ -329,22 +329,26 @@ impl Keyring {
             .await
     }
 
-    /// Makes a call to the vault and learns from its answer; from a refusal that may pass, once it is confirmed.
+    /// Makes a call to the vault and learns from its answer; from a refusal that may pass, once it is confirmed. That is asked as
+    /// urgently as for a canary: that there is no room for the call, or that the vault's limits are near, is no answer of the
+    /// vault's, and must not be taken for its last word.
     async fn call<T, C>(
         &self,
         tenant: &TenantKeys,
         standing: &Arc<Standing>,
         made: &Counter,
         urgency: Urgency,
-        call: impl Fn() -> C,
+        call: impl Fn(Urgency) -> C,
     ) -> Result<T, VaultError>
     where
         C: Future<Output = Result<T, VaultError>>,
     {
         let began = Instant::now();
-        let attempt = || self.attempt(standing, made, urgency, &call);
-        match attempt().await {
-            Err(error) if self.is_to_be_confirmed(&error) => self.confirmed(tenant, standing, error, attempt).await,
+        let attempt = |urgency| self.attempt(standing, made, urgency, &call);
+        match attempt(urgency).await {
+            Err(error) if self.is_to_be_confirmed(&error) => {
+                self.confirmed(tenant, standing, error, urgency, attempt).await
+            }
             Err(error) if urgency == Urgency::Background && gave_way(&error) => {
                 tracing::debug!(tenant = %standing.tenant(), "a call that nobody waits for leaves the vault to others");
                 Err(error)
@@ -362,7 +366,7 @@ impl Keyring {
         standing: &Standing,
         made: &Counter,
         urgency: Urgency,
-        call: impl Fn() -> C,
+        call: impl Fn(Urgency) -> C,
     ) -> Result<T, VaultError>
     where
         C: Future<Output = Result<T, VaultError>>,
@@ -375,7 +379,7 @@ impl Keyring {
             },
         };
         made.count();
-        call().await
+        call(urgency).await
     }
 
     /// Learns from a call that began then how things are with everything under the standing that it was made with.

@@ -16,7 +16,7 @@ use crate::{
     question::{Question, Raised, Verdict},
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::VaultError,
+    vault::{Urgency, VaultError},
 };
 
 /// A question that is being asked. Given up, it counts as refused: whoever asked may have gone away.
@@ -57,13 +57,15 @@ impl Keyring {
         }
     }
 
-    /// The answer to a call that was refused just now, once it is confirmed; and learns from it.
+    /// The answer to a call that was refused just now, once it is confirmed; and learns from it. Who asks to confirm does so as for a
+    /// canary; who has waited for another to, asks again as before.
     pub(super) async fn confirmed<T, C>(
         &self,
         tenant: &TenantKeys,
         standing: &Arc<Standing>,
         refusal: VaultError,
-        again: impl Fn() -> C,
+        urgency: Urgency,
+        again: impl Fn(Urgency) -> C,
     ) -> Result<T, VaultError>
     where
         C: Future<Output = Result<T, VaultError>>,
@@ -77,7 +79,7 @@ impl Keyring {
                 Raised::Theirs(question) => {
                     if question.verdict().await == Verdict::Granted {
                         let began = Instant::now();
-                        match again().await {
+                        match again(urgency).await {
                             Err(error) if error.cause().is_doubtful() => refusal = error,
                             answer => {
                                 self.learn(tenant, standing, answer.as_ref().err(), began);
@@ -127,7 +129,7 @@ impl Keyring {
 
 impl Asking<'_> {
     /// Makes the call again, with pauses, as long as it is refused and there is time.
-    async fn until<T, C>(mut self, deadline: Instant, again: impl Fn() -> C) -> Result<T, VaultError>
+    async fn until<T, C>(mut self, deadline: Instant, again: impl Fn(Urgency) -> C) -> Result<T, VaultError>
     where
         C: Future<Output = Result<T, VaultError>>,
     {
@@ -137,7 +139,7 @@ impl Asking<'_> {
                 break;
             }
             sleep(pause).await;
-            match again().await {
+            match again(Urgency::Watch).await {
                 Err(error) if error.cause().is_doubtful() => self.refusal = error,
                 Err(error) if is_no_answer(&error) => {}
                 answer => {

@@ -41,9 +41,9 @@ impl Keyring {
     pub(crate) async fn probe(&self, tenant: &TenantKeys, canary: &Canary) -> Result<(), VaultError> {
         let standing = self.opening_standing(tenant, &canary.kek);
         self.versions.note_known(&standing);
-        let wrapped = canary.to_unwrap();
-        let unwrap = || async {
-            match self.vault.unwrap(tenant, &wrapped, Urgency::Watch).await {
+        let wrapped = &canary.to_unwrap();
+        let unwrap = |urgency| async move {
+            match self.vault.unwrap(tenant, wrapped, urgency).await {
                 Ok(unwrapped) if canary.is(&unwrapped) => Ok(()),
                 Err(error) if error.cause() != VaultCause::WrappedKeyInvalid => Err(error),
                 // These bytes come from no caller.

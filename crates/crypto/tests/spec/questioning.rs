@@ -134,6 +134,25 @@ async fn a_refusal_that_cannot_be_confirmed_stands() {
     assert_eq!(sealer.stats().evictions, 1);
 }
 
+/// That we keep from asking, as the vault's limits are near or too many calls are under way, is not the vault's silence.
+#[tokio::test(start_paused = true)]
+async fn what_there_is_no_room_for_is_confirmed_all_the_same() {
+    let tenant = tenant_with(|policy| policy.cache_ttl = MINUTE * 5);
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant).await.unwrap();
+    advance(MINUTE * 5 * 85 / 100).await;
+    let before = vault.calls();
+    vault.fails(VaultCause::RoleMissing);
+    open(&sealer, &tenant, &sealed).await.unwrap();
+    vault.begun(before.wraps, before.unwraps + 1).await;
+    all_wait().await;
+    vault.fails(None);
+    vault.is_full(true);
+    open(&sealer, &tenant, &sealed).await.unwrap();
+    let stats = sealer.stats();
+    assert_eq!((stats.questions, stats.evictions, stats.vault_refusals), (1, 0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_hangs_does_not_make_anybody_wait_for_more_than_the_window_and_a_call() {
     let (vault, sealer, [hot, cold]) = hot().await;
