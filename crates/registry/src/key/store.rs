@@ -60,7 +60,8 @@ pub trait KeyStore: Send + Sync + 'static {
     async fn note_held(&self, tenants: &[TenantId], within: Duration) -> Result<(), RegistryError>;
 
     /// The active tenants of whom something is held, as said within `held`, and whose key is not known to serve: nobody has looked
-    /// at it for `longer` (no look was claimed since, and saved), or its state is not healthy.
+    /// at it for `longer` (no look was claimed since, and saved), or by a clock that is ahead of the database's; or its state is not
+    /// healthy.
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError>;
 
     /// Makes the keys of tenants due that have this key as their current one, and has their newest versions looked up: somebody

@@ -124,9 +124,18 @@ pub fn canary(version: u8) -> Canary {
 impl Raw {
     /// Lets time pass for keys' health, whatever clock the store goes by.
     pub async fn passes(&mut self, seconds: u32) {
+        self.moves(seconds.into()).await;
+    }
+
+    /// The database's clock is set back by so much, as far as keys' health goes.
+    pub async fn is_set_back(&mut self, seconds: u32) {
+        self.moves(-i64::from(seconds)).await;
+    }
+
+    async fn moves(&mut self, seconds: i64) {
         let ago = match self {
             Self::Postgres(_) => format!("interval '{seconds} seconds'"),
-            Self::Sqlite(_) => format!("{}", u64::from(seconds) * 1_000_000),
+            Self::Sqlite(_) => format!("({})", seconds * 1_000_000),
         };
         // 1970 stays: it stands for never.
         let epoch = match self {

@@ -37,6 +37,8 @@ on_each_database!(
     what_is_held_still_is_not_due_for_it,
     what_is_held_and_not_looked_at_is_overdue,
     a_look_counts_from_its_beginning,
+    a_look_that_takes_long_counts_from_its_beginning_and_forgets_nothing,
+    a_look_of_the_future_is_none,
     only_active_tenants_keys_are_looked_at,
     a_tenants_other_key_is_due_at_once,
     a_purged_tenants_key_is_gone,
@@ -391,6 +393,43 @@ async fn a_look_counts_from_its_beginning(url: &str) {
     raw.passes(43).await;
     let overdue = store.overdue(HELD, Duration::from_secs(50)).await.expect("asked");
     assert_eq!(overdue, [acme.keys.tenant]);
+}
+
+/// It is claimed again while it is made, as it takes longer than the lease.
+async fn a_look_that_takes_long_counts_from_its_beginning_and_forgets_nothing(url: &str) {
+    let (store, mut raw) = (open_whole(url).await, Raw::connect(url).await);
+    let (acme, me) = (registered(&*store, "acme").await, ReplicaId::generate());
+    let look = looked(claims_one(&*store, me).await);
+    raw.passes(5).await;
+    store
+        .note_held(&[acme.keys.tenant], Duration::ZERO)
+        .await
+        .expect("noted");
+    raw.passes(5).await;
+    claims_one(&*store, me).await;
+    raw.passes(9).await;
+    saves(&*store, me, look).await;
+    assert!(
+        claims(&*store, me, 1).await[0].is_held,
+        "what became held is due at once"
+    );
+    let overdue = store.overdue(HELD, Duration::from_secs(18)).await.expect("asked");
+    assert_eq!(overdue, [acme.keys.tenant]);
+}
+
+/// The server that took over has another clock.
+async fn a_look_of_the_future_is_none(url: &str) {
+    let (store, mut raw) = (open_whole(url).await, Raw::connect(url).await);
+    let (acme, me) = (registered(&*store, "acme").await, ReplicaId::generate());
+    store
+        .note_held(&[acme.keys.tenant], Duration::ZERO)
+        .await
+        .expect("noted");
+    saves(&*store, me, looked(claims_one(&*store, me).await)).await;
+    let overdue = async || store.overdue(HELD, Duration::from_secs(50)).await.expect("asked");
+    assert_eq!(overdue().await, []);
+    raw.is_set_back(60).await;
+    assert_eq!(overdue().await, [acme.keys.tenant]);
 }
 
 async fn only_active_tenants_keys_are_looked_at(url: &str) {

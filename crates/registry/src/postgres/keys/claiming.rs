@@ -13,7 +13,8 @@ use crate::{
 /// over.
 ///
 /// An owner that is not looking has until `lease` after a key is due, so that a key which becomes due earlier than it was to be is
-/// taken over the earlier, too; one that looks, until its claim ends.
+/// taken over the earlier, too; one that looks, until its claim ends. If it claims the key again then, as it looks still, its look is
+/// as old as it was, and what was asked for during it is still to be had.
 pub(super) async fn claim(
     store: &PostgresStore,
     replica: ReplicaId,
@@ -40,7 +41,8 @@ pub(super) async fn claim(
              order by due_at limit $4 - (select count(*) from mine) - (select count(*) from free)
              for no key update skip locked)
          update key_health set owner = $1, owned_until = statement_timestamp() + $2::interval, given_up_by = null,
-             claimed_at = statement_timestamp(), wanted = false,
+             claimed_at = case when owner = $1 then coalesce(claimed_at, statement_timestamp()) else statement_timestamp() end,
+             wanted = wanted and owner is not distinct from $1 and claimed_at is not null,
              is_held = coalesce(held_at > statement_timestamp() - $3::interval, false)
          from (table mine union all table free union all table left_over) as due
          where key_health.tenant_id = due.tenant_id

@@ -35,6 +35,7 @@ pub(super) async fn note_held(
     Ok(())
 }
 
+/// A look in the future was made by another server's clock, before a failover: nobody can say how old it is.
 pub(super) async fn overdue(
     store: &PostgresStore,
     held: Duration,
@@ -43,7 +44,7 @@ pub(super) async fn overdue(
     let overdue = sqlx::query_scalar!(
         "select tenant_id from key_health
          where watched and is_held and held_at > statement_timestamp() - $1::interval
-             and (looked_at < statement_timestamp() - $2::interval or state <> 'healthy')",
+             and (looked_at < statement_timestamp() - $2::interval or looked_at > statement_timestamp() or state <> 'healthy')",
         interval(held),
         interval(longer),
     )

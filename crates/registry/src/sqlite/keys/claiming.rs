@@ -23,7 +23,9 @@ pub(super) async fn claim(
     let mut tx = store.begin_change().await?;
     let now = micros((store.clock)());
     let rows: Vec<KeyRow> = sqlx::query_as(
-        "update key_health set owner = ?1, owned_until = ?2 + ?3, given_up_by = null, claimed_at = ?2, wanted = 0,
+        "update key_health set owner = ?1, owned_until = ?2 + ?3, given_up_by = null,
+             claimed_at = case when owner = ?1 then coalesce(claimed_at, ?2) else ?2 end,
+             wanted = wanted and owner is ?1 and claimed_at is not null,
              is_held = coalesce(held_at > ?2 - ?4, 0)
          where tenant_id in (
              select tenant_id from key_health

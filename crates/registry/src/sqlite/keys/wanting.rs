@@ -46,7 +46,7 @@ pub(super) async fn overdue(
     let now = micros((store.clock)());
     let overdue: Vec<Uuid> = sqlx::query_scalar(
         "select tenant_id from key_health
-         where watched and is_held and held_at > ?1 - ?2 and (looked_at < ?1 - ?3 or state <> 'healthy')",
+         where watched and is_held and held_at > ?1 - ?2 and (looked_at < ?1 - ?3 or looked_at > ?1 or state <> 'healthy')",
     )
     .bind(now)
     .bind(span(held))
