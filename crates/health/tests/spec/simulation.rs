@@ -48,9 +48,11 @@ impl Dice {
 /// Something breaks, or is mended. Answers who has no way to the vault from now on.
 fn strike(dice: &mut Dice, world: &World, replicas: &[Seals], tenant: TenantId) -> Option<ReplicaId> {
     let victim = dice.one_of(replicas);
-    match dice.roll(10) {
+    match dice.roll(12) {
         0 => world.store.is_cut_off(victim.id, Cut::Silent),
         1 => world.store.is_cut_off(victim.id, Cut::Failing),
+        10 => world.store.is_cut_off(victim.id, Cut::ReadOnly),
+        11 => world.store.is_cut_off(victim.id, Cut::Untold),
         2 => world.store.goes_away(),
         3 | 4 => world.store.comes_back(),
         // One stays, to be held to the bound.

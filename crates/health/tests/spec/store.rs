@@ -53,6 +53,8 @@ pub(crate) enum Cut {
     Failing,
     /// It answers questions, and takes nothing.
     ReadOnly,
+    /// It does not take what is told otherwise than by a look.
+    Untold,
 }
 
 impl FakeStore {
@@ -153,7 +155,7 @@ impl FakeStore {
 
     pub(crate) fn hears(&self, replica: ReplicaId) -> bool {
         let state = self.state();
-        !state.is_away && matches!(state.cut_off.get(&replica), None | Some(Cut::ReadOnly))
+        !state.is_away && matches!(state.cut_off.get(&replica), None | Some(Cut::ReadOnly | Cut::Untold))
     }
 
     /// The store as one replica reaches it.
@@ -206,7 +208,7 @@ impl Reached {
             everybody.or_else(|| state.cut_off.get(&self.replica).copied())
         };
         match cut {
-            None | Some(Cut::ReadOnly) => Ok(self.store.state()),
+            None | Some(Cut::ReadOnly | Cut::Untold) => Ok(self.store.state()),
             Some(Cut::Silent) => std::future::pending().await,
             Some(Cut::Failing) => Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut)),
         }
@@ -340,6 +342,9 @@ impl KeyStore for Reached {
         pause: Duration,
     ) -> Result<Option<Revision>, RegistryError> {
         let mut state = self.to_change().await?;
+        if state.cut_off.get(&self.replica) == Some(&Cut::Untold) {
+            return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
+        }
         let was_told =
             |event: &Arc<KeyEvent>| event.tenant == tenant && is_same(&event.what, news) && event.at + pause > clock();
         if state.events.iter().any(was_told) {
