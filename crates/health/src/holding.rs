@@ -48,7 +48,8 @@ impl KeyWatch {
     async fn say_what_is_held(&self, said: &Held) {
         let mut saying = Asked::but("it cannot be said of whom something is held");
         loop {
-            let end = self.say(said, &said.unsaid(&self.held())).await;
+            let held = self.parts.sealer.holding().into_iter().collect();
+            let end = self.say(said, &said.unsaid(&held)).await;
             saying.note(end);
             tokio::time::sleep(self.config.holding_pause()).await;
         }
@@ -105,15 +106,11 @@ impl KeyWatch {
                 && !overdue.tenants.contains(tenant)
                 && said.get(tenant).is_some_and(|said| said.counts(overdue.asked_at))
         };
-        let held = self.held();
+        let held = self.parts.sealer.holding();
         let mistrusted: HashSet<_> = held.into_iter().filter(|tenant| !is_watched(tenant)).collect();
         drop(said);
         self.counters.mistrusted.store(mistrusted.len() as u64, Relaxed);
         self.parts.sealer.mistrust(mistrusted);
-    }
-
-    fn held(&self) -> BTreeSet<TenantId> {
-        self.parts.sealer.holding().into_iter().collect()
     }
 }
 

@@ -149,6 +149,8 @@ impl KeyWatch {
             outcome,
         } = judged;
         let id = tenant.keys.tenant;
+        // What was met is noted before it is told: whoever drops what is untold forgets then that it was met.
+        self.note_met(id, &looked, refused);
         for refusal in withdrawn {
             self.withdraw(id, refusal);
         }
@@ -158,18 +160,26 @@ impl KeyWatch {
         for news in &looked.news {
             log(tenant, news);
         }
+        looked
+    }
+
+    fn note_met(&self, tenant: TenantId, looked: &Looked, refused: Refused) {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         if met.len() >= MANY {
             let now = Instant::now();
             met.retain(|_, last| now < last.until);
         }
         if refused.is_empty() || !looked.keeps {
-            met.remove(&id);
+            met.remove(&tenant);
         } else {
             let until = Instant::now() + looked.due_in + self.config.lease();
-            met.insert(id, Met { refused, until });
+            met.insert(tenant, Met { refused, until });
         }
-        looked
+    }
+
+    /// Has the next look tell what it meets, whether or not the last one met it.
+    pub(crate) fn forget_met(&self, tenant: TenantId) {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
     }
 
     /// What the last look at a key met, if it was made here.

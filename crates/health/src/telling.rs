@@ -90,7 +90,11 @@ impl KeyWatch {
     fn take(&self, tenant: TenantId, learnt: Learnt) {
         match learnt {
             Learnt::Refused(refusal) => self.withdraw(tenant, refusal),
-            Learnt::Serves => self.untold.serves(tenant),
+            Learnt::Serves => {
+                self.untold.serves(tenant);
+                // It may be another version that serves: what the last look met may not have been told, and is told again.
+                self.forget_met(tenant);
+            }
             Learnt::Wrapped(kek) => self.untold.hint(Errand::Version(tenant, kek)),
             Learnt::Unavailable(_) => {
                 let held = self.parts.registry.held(tenant);

@@ -13,6 +13,7 @@ use keyferry_registry::{
 };
 
 use crate::{
+    store::Cut,
     vault::kek,
     world::{PERIOD, SECOND, World},
 };
@@ -139,6 +140,27 @@ async fn an_old_version_that_is_refused_is_withdrawn_alone_and_once() {
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].version, Some(kek(&acme.keys, 1).version));
     assert_eq!(world.store.health(acme.keys.tenant).state, KeyState::Healthy);
+}
+
+/// What serves may be another version; so that a refusal was not told as something serves again does not count as told.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_was_kept_from_being_told_by_another_version_that_serves_is_told_by_the_next_look() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
+    world.vault.rotates(&acme.keys);
+    world.passes(PERIOD * 4).await;
+    world.store.is_cut_off(one.id, Cut::Untold);
+    world.vault.fails_at(acme.keys.tenant, Some(1), VaultCause::KeyDisabled);
+    world.passes(PERIOD).await;
+    one.keys.learns(acme.keys.tenant, Learnt::Serves);
+    world.passes(SECOND).await;
+    assert_eq!(withdrawals(&world), []);
+    world.store.comes_back();
+    world.passes(SECOND * 5).await;
+    assert_eq!(withdrawals(&world).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
