@@ -143,12 +143,12 @@ impl Said {
     /// Whether the registry knew then that something is held. Of whom it has forgotten that, it says of nobody that they are
     /// overdue.
     fn counts(&self, asked_at: Instant) -> bool {
-        self.first <= asked_at && asked_at.saturating_duration_since(self.last) < HELD - SLACK
+        self.first <= asked_at && asked_at.saturating_duration_since(self.last) < BELIEVED
     }
 }
 
 const SAY_AGAIN: Duration = Duration::from_mins(1);
-/// How long a question that was asked may take to reach the registry.
-const SLACK: Duration = Duration::from_secs(15);
+/// How long it counts here that something was said to be held: less than [`HELD`], by what a question may take to reach the registry.
+const BELIEVED: Duration = Duration::from_secs(165);
 /// How many tenants are named in one statement.
 const AT_ONCE: usize = 1_000;
