@@ -101,6 +101,11 @@ impl Keyring {
         }
     }
 
+    /// Between calls for which another of the vault's machines is hoped.
+    pub(super) fn pauses(&self) -> [Duration; 3] {
+        [1, 2, 4].map(|tenths| self.confirmation * tenths / 10)
+    }
+
     fn asking<'a>(
         &'a self,
         tenant: &'a TenantKeys,
@@ -133,7 +138,7 @@ impl Asking<'_> {
     where
         C: Future<Output = Result<T, VaultError>>,
     {
-        for pause in self.pauses() {
+        for pause in self.keyring.pauses() {
             let began = Instant::now() + pause;
             if began > deadline {
                 break;
@@ -151,10 +156,6 @@ impl Asking<'_> {
             }
         }
         Err(self.refusal.clone())
-    }
-
-    fn pauses(&self) -> [Duration; 3] {
-        [1, 2, 4].map(|tenths| self.keyring.confirmation * tenths / 10)
     }
 
     /// The vault has said something else. If that was a failure of another kind, it has taken what it reaches; of the rest it

@@ -7,16 +7,16 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use super::Keyring;
+use super::{Keyring, as_asked};
 use crate::{
     id::{KekId, KeyVersion},
     lease::Lease,
     secret::DataKey,
     standing::{Standing, Subject},
     tenant::{TenantKeys, VersionPolicy},
-    vault::{Urgency, VaultError, WrappedDataKey},
+    vault::{Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 
 impl Keyring {
@@ -49,7 +49,8 @@ impl Keyring {
     }
 
     /// Wraps again under the newest version what one of the vault's machines, which had not heard of it, wrapped under a former
-    /// one.
+    /// one. Asked for it by name, such a machine knows no such version; that is no refusal of a key that has just wrapped, so
+    /// another machine is hoped for, and if none is met, the vault has given no answer.
     pub(super) async fn wrap_under_newest(
         &self,
         tenant: &TenantKeys,
@@ -62,6 +63,22 @@ impl Keyring {
             version: VersionPolicy::Pinned(newest),
             ..tenant.clone()
         };
-        self.wrap_as_told(&pinned, standing, data_key, urgency).await
+        let pinned = &pinned;
+        let wrap = |urgency| async move {
+            for pause in self.pauses() {
+                match self.vault.wrap(pinned, data_key, urgency).await {
+                    Err(error) if error.cause() == VaultCause::KeyNotFound => sleep(pause).await,
+                    answer => return as_asked(pinned, answer?),
+                }
+                self.counters.vault_wraps.count();
+            }
+            let answer = self.vault.wrap(pinned, data_key, urgency).await;
+            match answer {
+                Err(error) if error.cause() == VaultCause::KeyNotFound => Err(VaultCause::AnswerInvalid.into()),
+                answer => as_asked(pinned, answer?),
+            }
+        };
+        self.call(pinned, standing, &self.counters.vault_wraps, urgency, wrap)
+            .await
     }
 }

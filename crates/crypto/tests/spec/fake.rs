@@ -57,6 +57,7 @@ struct State {
     newest_fails: Option<VaultCause>,
     is_full: bool,
     lags: bool,
+    unheard_of: usize,
     asked: Vec<(Call, Urgency)>,
     version_fails: Option<(String, VaultCause)>,
     wraps_under: Option<KekId>,
@@ -174,6 +175,11 @@ impl FakeVault {
         self.state().lags = lags;
     }
 
+    /// So many wraps that name a version meet a machine that has not heard of it.
+    pub(crate) fn knows_no_version(&self, times: usize) {
+        self.state().unheard_of = times;
+    }
+
     /// Wraps are answered as if made under this key.
     pub(crate) fn wraps_under(&self, kek: KekId) {
         self.state().wraps_under = Some(kek);
@@ -199,6 +205,10 @@ impl FakeVault {
         let mut state = self.state();
         if let Some(cause) = state.wrap_fails {
             return Err(cause.into());
+        }
+        if state.unheard_of > 0 && matches!(tenant.version, VersionPolicy::Pinned(_)) {
+            state.unheard_of -= 1;
+            return Err(VaultCause::KeyNotFound.into());
         }
         let version = match &tenant.version {
             VersionPolicy::FollowLatest => version(state.latest - u8::from(state.lags)),

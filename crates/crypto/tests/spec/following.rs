@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyferry_crypto::{
+    news::Learnt,
     sealer::{Sealed, Sealer},
     tenant::{TenantKeys, VersionPolicy},
     vault::{Call, Urgency, VaultCause},
@@ -167,6 +168,29 @@ async fn a_machine_of_the_vaults_that_has_not_heard_of_it_is_asked_for_the_newes
         vault.rotates();
         advance(MINUTE * 5).await;
         assert_eq!(number(&seal(&sealer, &tenant).await.unwrap()), version(2));
+    }
+}
+
+/// Machines that have not heard of the newest version wrap under the former one, and know none by the name of the newest.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_does_not_know_the_newest_version_refuses_nothing() {
+    let (vault, sealer) = start();
+    let first = seal(&sealer, &tenant()).await.unwrap();
+    vault.rotates();
+    vault.lags(true);
+    vault.knows_no_version(3);
+    let mut news = sealer.news();
+    sealer.follow(&tenant(), &kek(&tenant(), &version(1)));
+    assert_eq!(number(&seal(&sealer, &tenant()).await.unwrap()), version(1));
+    vault.knows_no_version(100);
+    sealer.evict(tenant().tenant);
+    let sealed = seal(&sealer, &tenant()).await;
+    assert_eq!(cause(sealed), Some(VaultCause::AnswerInvalid));
+    vault.knows_no_version(0);
+    seal(&sealer, &tenant()).await.unwrap();
+    open(&sealer, &tenant(), &first).await.unwrap();
+    while let Ok(news) = news.try_recv() {
+        assert!(!matches!(news.learnt, Learnt::Refused(_)), "{news:?}");
     }
 }
 
