@@ -29,6 +29,7 @@ impl Keyring {
             .unwrap_known(tenant, &opening, &wrapped, &value, Urgency::Watch)
             .await;
         if let Err(error) = proven {
+            let error = self.unheard_of(&opening, error);
             self.stop_sealing(tenant, &error);
             return Err(error.into());
         }

@@ -17,7 +17,7 @@ use crate::{
     secret::DataKey,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::{Urgency, VaultError, WrappedDataKey},
+    vault::{Urgency, VaultCause, VaultError, WrappedDataKey},
 };
 
 /// Which unwrap proves that a version of a key unwraps.
@@ -76,7 +76,8 @@ impl Keyring {
     ) -> Result<(), VaultError> {
         self.verdicts(opening).await;
         self.stands(opening)?;
-        self.recall(opening, None)?;
+        self.recall(opening, None)
+            .map_err(|error| self.unheard_of(opening, error))?;
         let now = Instant::now();
         let is_proven = proof == Proof::Shared && opening.has_served_within(proof_age(tenant), now);
         if is_proven && !self.is_proof_due(opening, now) {
@@ -84,8 +85,17 @@ impl Keyring {
         }
         match self.unwrap_known(tenant, opening, wrapped, data_key, urgency).await {
             Err(error) if is_proven && self.is_in_vain(opening, &error) => Ok(()),
-            answer => answer,
+            answer => answer.map_err(|error| self.unheard_of(opening, error)),
         }
+    }
+
+    /// What has just wrapped under a version is there: a machine that does not know the version has not heard of it yet, and has
+    /// given no answer.
+    pub(super) fn unheard_of(&self, opening: &Standing, error: VaultError) -> VaultError {
+        if error.cause() == VaultCause::KeyNotFound && self.version_of(opening) == Version::Unknown {
+            return VaultCause::AnswerInvalid.into();
+        }
+        error
     }
 
     /// Fails as the vault did, if a refusal has withdrawn a standing. (An eviction is for those who come after it.)

@@ -54,6 +54,23 @@ async fn a_canary_is_proof_of_the_key_that_wrapped_it_alone() {
     assert_eq!(cause(sealer.plant(&tenant()).await), Some(VaultCause::AnswerInvalid));
 }
 
+/// One of the vault's machines has wrapped under a new version, and another has not heard of it.
+#[tokio::test(start_paused = true)]
+async fn a_new_version_that_a_machine_has_not_heard_of_is_no_refusal() {
+    let (vault, sealer) = start();
+    sealer.plant(&tenant()).await.unwrap();
+    vault.rotates();
+    vault.fails_at_version(&kek(&tenant(), &version(1)), VaultCause::KeyNotFound);
+    for _ in 0..2 {
+        assert_eq!(cause(sealer.plant(&tenant()).await), Some(VaultCause::AnswerInvalid));
+        assert_eq!(cause(seal(&sealer, &tenant()).await), Some(VaultCause::AnswerInvalid));
+    }
+    vault.fails_to_wrap(VaultCause::KeyNotFound);
+    advance(SECOND * 6).await;
+    let refused = seal(&sealer, &tenant()).await;
+    assert_eq!(cause(refused), Some(VaultCause::KeyNotFound), "the key is gone");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_canary_is_not_answered_from_memory() {
     let (vault, sealer) = start();
