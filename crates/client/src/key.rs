@@ -82,8 +82,9 @@ pub struct Owner {
 pub struct VaultGauge {
     /// Weighted as Key Vault counts.
     pub used_per_second: f64,
-    /// The replica's share of the limit.
-    pub limit_per_second: f64,
+    /// The replica's share of the limit; none is known of a Managed HSM's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_per_second: Option<f64>,
     /// Whether the circuit to the vault is open: it was asked in vain, and nearly nothing is sent.
     pub open: bool,
 }
@@ -222,5 +223,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!((read.state.as_str(), read.served_at), ("unknown", None));
+    }
+
+    #[test]
+    fn a_vault_without_a_known_limit_has_a_gauge_all_the_same() {
+        let read: VaultGauge = serde_json::from_str(r#"{"used_per_second": 1.5, "open": false}"#).unwrap();
+        assert_eq!(read.limit_per_second, None);
     }
 }

@@ -26,11 +26,14 @@ pub(super) fn fields(key: &KeyHealth) -> Vec<(&'static str, String)> {
     ]);
     if let Some(gauge) = &key.gauge {
         let circuit = if gauge.open { ", and the circuit is open" } else { "" };
+        let limit = gauge
+            .limit_per_second
+            .map_or_else(String::new, |limit| format!(" of {limit:.1}"));
         fields.push((
             "vault",
             format!(
-                "{:.1} of {:.1} calls/s by the replica that answered{circuit}",
-                gauge.used_per_second, gauge.limit_per_second
+                "{:.1}{limit} calls/s by the replica that answered{circuit}",
+                gauge.used_per_second
             ),
         ));
     }

@@ -91,8 +91,10 @@ struct OwnerDocument {
 struct GaugeDocument {
     /// Calls a second that the replica made, on average over ten seconds, counted as unwraps with the vault's key.
     used_per_second: f64,
-    /// Unwraps a second that it may make: its share of the vault's limit, less a margin.
-    limit_per_second: f64,
+    /// Unwraps a second that it may make: its share of the vault's limit, less a margin. Absent for a Managed HSM, for which Azure
+    /// documents none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_per_second: Option<f64>,
     /// Whether calls are kept from the vault, as it does not answer.
     open: bool,
 }
@@ -163,7 +165,8 @@ impl From<Gauge> for GaugeDocument {
     fn from(gauge: Gauge) -> Self {
         Self {
             used_per_second: gauge.used_per_second,
-            limit_per_second: gauge.limit_per_second,
+            // JSON has no infinity.
+            limit_per_second: Some(gauge.limit_per_second).filter(|limit| limit.is_finite()),
             open: gauge.is_open,
         }
     }
@@ -178,5 +181,27 @@ impl From<&Bound> for BoundDocument {
             try_seconds: bound.per_try.as_secs_f64(),
             total_seconds: bound.total().as_secs_f64(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_none_is_left_out_as_json_has_no_infinity() {
+        let shown = |limit_per_second| {
+            let gauge = Gauge {
+                used_per_second: 2.5,
+                limit_per_second,
+                is_open: false,
+            };
+            serde_json::to_value(GaugeDocument::from(gauge)).unwrap()
+        };
+        let limited = json!({"used_per_second": 2.5, "limit_per_second": 320.0, "open": false});
+        assert_eq!(shown(320.0), limited);
+        assert_eq!(shown(f64::INFINITY), json!({"used_per_second": 2.5, "open": false}));
     }
 }
