@@ -132,7 +132,7 @@ impl Drill {
         );
         let act = self.act.wait(clock::system()).await?;
         Ok(Drilling {
-            following: Following::new(act, last, &before, lived),
+            following: Following::new(act, last, &tenant, &before, lived),
             service: client.base().to_string(),
             admin,
             tenant,
@@ -245,6 +245,7 @@ mod tests {
     use axum::{Json, Router, extract::Request, http::StatusCode, response::IntoResponse};
     use clap::Parser;
     use serde_json::{Value, json};
+    use time::format_description::well_known::Rfc3339;
 
     use super::{
         super::key::tests::key,
@@ -265,7 +266,11 @@ mod tests {
             let document = match request.uri().path() {
                 "/v1/admin/tenants/acme" => tenant(),
                 "/v1/admin/tenants/acme/key" => json!(key("healthy", None)),
-                "/v1/admin/tenants/acme/key/events" if is_withdrawn => json!({"events": [withdrawn(8, Some("1"))]}),
+                "/v1/admin/tenants/acme/key/events" if is_withdrawn => {
+                    let mut event = withdrawn(8, Some("1"));
+                    event.at = clock::system()().format(&Rfc3339).unwrap();
+                    json!({"events": [event]})
+                }
                 "/v1/admin/tenants/acme/key/events" => json!({"events": []}),
                 "/v1/admin/tenants/acme/key/events/8/acknowledgements" => json!(heard(&["a", "b"], &[])),
                 "/v1/admin/replicas" => json!({"replicas": replicas}),
@@ -286,7 +291,7 @@ mod tests {
     pub(super) fn tenant() -> Value {
         json!({
             "slug": "acme", "id": "0190", "display_name": "Acme Corporation", "directory_id": "5f0b", "cloud": "public",
-            "vault": "acme.vault.azure.net", "key_name": "kek", "key_version": "latest", "former_keys": [], "status": "active",
+            "vault": "v", "key_name": "k", "key_version": "latest", "former_keys": [], "status": "active",
             "policy": {
                 "cache_ttl_seconds": 1, "lease_max_age_seconds": 1, "lease_max_messages": 1, "outage_grace_seconds": 0
             },

@@ -33,6 +33,8 @@ pub(super) struct Moment {
     pub(super) at: OffsetDateTime,
     /// How it came to be known.
     pub(super) known: Known,
+    /// How many seconds the command took that returned then: the act itself may be as much earlier.
+    pub(super) took: f64,
     steady: Instant,
     /// How much earlier than `steady` it was.
     earlier: f64,
@@ -61,15 +63,21 @@ impl ActOptions {
     /// Waits for the act.
     pub(super) async fn wait(&self, clock: Clock) -> Result<Moment, Failure> {
         match (&self.act, self.at) {
-            (Some(command), _) => returned(command).await?,
-            (None, Some(at)) => return Ok(Moment::given(at, clock).await),
+            (Some(command), _) => {
+                let began = Instant::now();
+                returned(command).await?;
+                Ok(Moment {
+                    took: began.elapsed().as_secs_f64(),
+                    ..Moment::now(Known::Command, clock)
+                })
+            }
+            (None, Some(at)) => Ok(Moment::given(at, clock).await),
             (None, None) => {
                 eprintln!("Have the customer take its key away, and press Enter at that moment.");
                 entered().await?;
-                return Ok(Moment::now(Known::Enter, clock));
+                Ok(Moment::now(Known::Enter, clock))
             }
         }
-        Ok(Moment::now(Known::Command, clock))
     }
 }
 
@@ -78,6 +86,7 @@ impl Moment {
         Self {
             at: clock(),
             known,
+            took: 0.0,
             steady: Instant::now(),
             earlier: 0.0,
         }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use keyferry_client::key::{Acknowledgements, KeyEvent, KeyHealth, Replica};
+use keyferry_client::{
+    Tenant,
+    key::{Acknowledgements, KeyEvent, KeyHealth, Replica},
+};
 use tokio::time::Instant;
 
 use super::act::{Known, Moment};
@@ -14,11 +17,12 @@ pub(super) struct Following {
     pub(super) act: Moment,
     /// The last of the key's events before it.
     before: i64,
-    /// The newest version of the key, before it.
+    /// The key, and the newest version of it before the act, if one was seen.
+    key: String,
     newest: Option<String>,
     /// The replicas that lived then.
     pub(super) lived: Vec<Replica>,
-    /// The withdrawal that is followed: the first of the newest version, or of any if there is none.
+    /// The withdrawal that is followed: the first that takes the newest version of the key.
     pub(super) found: Option<Found>,
     /// Who has obeyed it, by its id.
     pub(super) obeyed: BTreeMap<String, Obeyed>,
@@ -54,12 +58,17 @@ pub(super) struct Measured {
 }
 
 impl Following {
-    pub(super) fn new(act: Moment, before: i64, health: &KeyHealth, lived: Vec<Replica>) -> Self {
+    pub(super) fn new(act: Moment, before: i64, tenant: &Tenant, health: &KeyHealth, lived: Vec<Replica>) -> Self {
         let newest = health.newest.as_ref();
+        let newest = newest.and_then(|newest| newest.key_id.rsplit_once('/'));
+        let key = format!("https://{}/keys/{}", tenant.vault, tenant.key_name);
         Self {
             act,
             before,
-            newest: newest.and_then(|newest| Some(newest.key_id.rsplit_once('/')?.1.to_owned())),
+            newest: newest
+                .filter(|(of, _)| *of == key)
+                .map(|(_, version)| version.to_owned()),
+            key,
             lived,
             found: None,
             obeyed: BTreeMap::new(),
@@ -70,13 +79,10 @@ impl Following {
     /// Hears of what happened to the key, newest first. Whether the withdrawal is among it.
     pub(super) fn hear(&mut self, events: &[KeyEvent], seen: Instant) -> Option<i64> {
         if self.found.is_none() {
-            let oldest_first = events.iter().rev().filter(|event| self.is_after(event));
-            let withdrawals: Vec<_> = oldest_first.filter(|event| event.kind == "withdrawn").collect();
-            let of_newest = withdrawals
-                .iter()
-                .find(|event| event.version.is_none() || event.version == self.newest);
-            self.found = of_newest.or(withdrawals.first()).map(|event| Found {
-                event: (*event).clone(),
+            let mut oldest_first = events.iter().rev().filter(|event| self.is_after(event));
+            let found = oldest_first.find(|event| self.is_withdrawn_by(event));
+            self.found = found.map(|event| Found {
+                event: event.clone(),
                 after: self.measured(&event.at, seen),
             });
         }
@@ -113,6 +119,24 @@ impl Following {
             .filter(|_| self.missing.is_some())
     }
 
+    /// Whether it takes the newest version of the key. A former key, or an old version that is refused by itself, takes nothing
+    /// that is sealed today.
+    fn is_withdrawn_by(&self, event: &KeyEvent) -> bool {
+        let is_of_version = |cause: &String| OF_VERSIONS.contains(&cause.as_str());
+        let takes_newest = event.version.is_none()
+            || self.newest.is_none()
+            || event.version == self.newest
+            || !event.cause.as_ref().is_some_and(is_of_version);
+        event.kind == "withdrawn" && event.key.as_ref() == Some(&self.key) && takes_newest
+    }
+
+    /// Whether it was found out so long before the moment of the act that this cannot have been the moment.
+    pub(super) fn is_premature(&self) -> bool {
+        let found = self.found.as_ref();
+        let told = found.and_then(|found| self.act.until_told(&found.event.at));
+        told.is_some_and(|after| after + self.act.took + CLOCKS_DIFFER < 0.0)
+    }
+
     /// Whether it happened after the act.
     pub(super) fn is_after(&self, event: &KeyEvent) -> bool {
         match self.act.known {
@@ -133,6 +157,16 @@ impl Following {
     }
 }
 
+/// What is refused for these causes is one version.
+const OF_VERSIONS: [&str; 4] = [
+    "key-disabled",
+    "key-not-found",
+    "key-not-usable",
+    "key-operation-forbidden",
+];
+/// By how many seconds this machine's clock may differ from the registry's.
+const CLOCKS_DIFFER: f64 = 5.0;
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::time::Duration;
@@ -140,7 +174,7 @@ pub(super) mod tests {
     use keyferry_client::key::{Acknowledgement, Missing};
 
     use super::{
-        super::{super::key::tests::key, act::tests::noon},
+        super::{super::key::tests::key, act::tests::noon, tests::tenant},
         *,
     };
 
@@ -196,7 +230,8 @@ pub(super) mod tests {
     pub(crate) fn following(known: Known) -> Following {
         let act = Moment::now(known, noon);
         let lived = ["a", "b", "c"].map(replica).to_vec();
-        Following::new(act, 7, &key("healthy", None), lived)
+        let tenant = serde_json::from_value(tenant()).unwrap();
+        Following::new(act, 7, &tenant, &key("healthy", None), lived)
     }
 
     #[tokio::test(start_paused = true)]
@@ -236,5 +271,22 @@ pub(super) mod tests {
         let registrys = |seconds| Measured { seconds, is_own: false };
         assert_eq!(following.found.as_ref().unwrap().after, registrys(9.0));
         assert_eq!(following.obeyed["a"].after, registrys(10.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_an_old_version_or_a_former_key_is_not_the_withdrawal() {
+        let mut following = following(Known::Enter);
+        let seen = Instant::now();
+        let of_old = withdrawn(8, Some("0"));
+        let of_former = KeyEvent {
+            key: Some("https://v/keys/former".into()),
+            ..withdrawn(9, None)
+        };
+        assert_eq!(following.hear(&[of_former.clone(), of_old.clone()], seen), None);
+        let of_all = KeyEvent {
+            cause: Some("role-missing".into()),
+            ..withdrawn(10, Some("0"))
+        };
+        assert_eq!(following.hear(&[of_all, of_former, of_old], seen), Some(10));
     }
 }

@@ -158,7 +158,15 @@ impl Report {
         let is_over = following.is_over() && facts.traffic.as_ref().map_or(true, Seen::is_dark);
         let newest = before.newest.as_ref().map(|newest| newest.key_id.clone());
         Self {
-            verdict: Verdict::of(is_over, longest, followed, allowed),
+            verdict: match Verdict::of(is_over, longest, followed, allowed) {
+                // The act was earlier than the moment that is counted from, by so much or by nobody knows how much.
+                Verdict::Within
+                    if following.is_premature() || longest.is_some_and(|longest| longest + act.took > allowed) =>
+                {
+                    Verdict::Unfinished
+                }
+                verdict => verdict,
+            },
             customer: Customer {
                 name: tenant.display_name.clone(),
                 slug: tenant.slug.clone(),
@@ -278,12 +286,26 @@ fn not_measured(facts: &Facts<'_>, opening: Option<&Requests>) -> Vec<String> {
     }
     match facts.following.act.known {
         Known::Enter => told.push("How exactly Enter was pressed at the moment of the act.".to_owned()),
-        Known::Command | Known::Given => {}
+        Known::Command => told.push(format!(
+            "When exactly the command took the key away: it returned after {:.1} s, and all times may be as much longer.",
+            facts.following.act.took
+        )),
+        Known::Given => {}
         Known::GivenAfterwards => told.push(
             "How the clocks of the registry and of whoever gave the moment differ: times by the registry's are as good as that."
                 .to_owned(),
         ),
     }
+    if facts.following.is_premature() {
+        told.push(
+            "How long anything took: the refusal was found out well before the moment that is said to be the act's. It was earlier."
+                .to_owned(),
+        );
+    }
+    told.push(
+        "When replicas obeyed that the registry did not know to live: one that is cut off from it asks the vault itself, and says so when it is back."
+            .to_owned(),
+    );
     let gone: Vec<_> = facts.following.gone().map(|replica| replica.name.as_str()).collect();
     if !gone.is_empty() {
         told.push(format!(
@@ -356,5 +378,36 @@ mod tests {
         let line = text.lines().find(|line| line.contains("host-c")).unwrap();
         assert!(line.contains(GONE), "{text}");
         assert!(text.contains("ended or were seen no more meanwhile: host-c"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_act_was_earlier_than_its_moment_it_is_not_said_to_be_within() {
+        let verdict = |took: f64, at: &str| {
+            let mut following = following(Known::Command);
+            following.act.took = took;
+            let seen = Instant::now() + Duration::from_secs(80);
+            let found = KeyEvent {
+                at: at.into(),
+                ..withdrawn(8, Some("1"))
+            };
+            following.hear(&[found], seen);
+            following.note(&heard(&["a", "b", "c"], &[]), seen);
+            Report::new(&Facts {
+                tenant: &serde_json::from_value(tenant()).unwrap(),
+                before: &key("healthy", None),
+                following: &following,
+                traffic: Err("no role"),
+                service: "https://keyferry.test/".into(),
+                conducted_by: None,
+                azure_seconds: 0.0,
+                ended: seen,
+            })
+            .verdict
+        };
+        // 88 s are allowed.
+        assert_eq!(verdict(7.0, "2026-11-25T12:00:09Z"), Verdict::Within);
+        assert_eq!(verdict(9.0, "2026-11-25T12:00:09Z"), Verdict::Unfinished);
+        assert_eq!(verdict(7.0, "2026-11-25T11:59:50Z"), Verdict::Within);
+        assert_eq!(verdict(7.0, "2026-11-25T11:59:47Z"), Verdict::Unfinished);
     }
 }
