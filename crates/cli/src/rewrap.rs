@@ -137,9 +137,11 @@ impl Rewrap {
         named(&self.output)
     }
 
-    /// Only what is read from a file and written to one can be taken up again.
+    /// Only what is read from a file and written to one can be taken up again. A pipe or a device has a name, too, and no place
+    /// beside it.
     fn has_checkpoint(&self) -> bool {
-        named(&self.input).is_some() && self.output().is_some()
+        let is_kept = |path: &Path| path.metadata().map_or(true, |meta| meta.is_file());
+        named(&self.input).is_some_and(is_kept) && self.output().is_some_and(is_kept)
     }
 
     fn begin(&self) -> Result<Begun, Failure> {

@@ -66,6 +66,12 @@ impl Files {
             (Some(_), Some(_)) | (None, None) => {}
         }
         let opened = Self::open(Some(output), rejects, true)?;
+        // It was read before the output was ours: another run may have gone on, and come to its end, in between.
+        if Checkpoint::read(&Checkpoint::beside(output))?.as_ref() != Some(checkpoint) {
+            return Err(Failure::usage(
+                "another run has gone on just now: nothing was changed. The same command again goes on behind it",
+            ));
+        }
         let parts = [
             (&opened.output, Some(output), checkpoint.output_bytes),
             (&opened.rejects, rejects, checkpoint.rejects_bytes.unwrap_or_default()),
@@ -74,7 +80,12 @@ impl Files {
             let (Some(mut file), Some(path)) = (file.as_ref(), path) else {
                 continue;
             };
-            let len = file.metadata().map_err(|error| cannot("read", path, &error))?.len();
+            let meta = file.metadata().map_err(|error| cannot("read", path, &error))?;
+            // What went to a pipe or a device is gone.
+            if !meta.is_file() {
+                continue;
+            }
+            let len = meta.len();
             if len < bytes {
                 return Err(Failure::usage(format!(
                     "{} has {len} bytes, and the checkpoint tells of {bytes}: it is not the file that the run wrote",

@@ -26,7 +26,7 @@ impl Pace {
     /// Has all wait: as long as was asked for, and longer after several failures in a row.
     pub(super) fn hold(&self, asked: Option<Duration>, failures: u32) {
         let grown = self.base.saturating_mul(1 << failures.min(6));
-        let wait = asked.unwrap_or_default().max(grown);
+        let wait = asked.unwrap_or_default().max(grown).min(LONGEST);
         let until = Instant::now() + wait;
         let mut held = self.until.lock().unwrap_or_else(PoisonError::into_inner);
         *held = (*held).max(Some(until));
@@ -47,6 +47,9 @@ impl Pace {
             .filter(|wait| !wait.is_zero())
     }
 }
+
+/// The longest wait: longer than Keyferry ever asks for, and no more than a clock can count.
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// Up to a fifth of a wait.
 fn jitter(wait: Duration) -> Duration {

@@ -81,7 +81,10 @@ impl Sending {
             }
             if let Some(error) = hindrance {
                 failures += 1;
-                self.pace.hold(error.problem().and_then(Problem::retry_after), failures);
+                let asked = error.problem().and_then(Problem::retry_after);
+                // Whoever gives up after a while need not be asked to wait for longer.
+                let asked = asked.map(|asked| asked.min(self.patience));
+                self.pace.hold(asked, failures);
                 if progress.elapsed() > self.patience {
                     return Err(Failure::unavailable(format!(
                         "nothing came of the same lines for {} s: {error}",

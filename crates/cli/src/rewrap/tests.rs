@@ -17,11 +17,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use clap::Parser;
 use keyferry_client::Client;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
-    Bounds, Input,
+    Bounds, Input, Rewrap,
     checkpoint::Checkpoint,
     files::{Disk, Files, Part},
     pace::Pace,
@@ -301,14 +303,51 @@ fn an_output_that_is_there_is_left_alone_and_one_that_is_too_short_refused() {
     assert!(refused.to_string().contains("--resume"), "{refused}");
     let mut at = Checkpoint::new("acme", Input::new(io::empty()).position(), false);
     at.output_bytes = 9;
+    at.replace(&Checkpoint::beside(&output)).unwrap();
     let refused = Files::resume(&output, None, &at).err().unwrap();
     assert!(refused.to_string().contains('9'), "{refused}");
     assert!(Files::resume(&output, Some(Path::new("rejects")), &at).is_err());
     assert_eq!(fs::read_to_string(&output).unwrap(), "precious");
 
     at.output_bytes = 3;
+    let refused = Files::resume(&output, None, &at).err().unwrap();
+    assert!(refused.to_string().contains("another run"), "{refused}");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "precious");
+    at.replace(&Checkpoint::beside(&output)).unwrap();
     let first = Files::resume(&output, None, &at).unwrap();
     assert!(Files::resume(&output, None, &at).is_err(), "one at a time");
     drop(first);
     assert_eq!(fs::read_to_string(&output).unwrap(), "pre");
+}
+
+#[test]
+fn what_goes_to_a_pipe_or_a_device_has_no_checkpoint_and_is_not_taken_up_again() {
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        rewrap: Rewrap,
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (input, output) = (dir.path().join("input"), dir.path().join("output"));
+    fs::write(&input, "").unwrap();
+    let rewrap = |output: &Path, more: &[&str]| {
+        let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
+        let files = ["rewrap", "--tenant", "acme", "--input", input, "--output", output];
+        Line::try_parse_from(files.iter().chain(more)).unwrap().rewrap
+    };
+    assert!(rewrap(&output, &[]).has_checkpoint());
+    let device = Path::new("/dev/null");
+    assert!(!rewrap(device, &[]).has_checkpoint());
+    rewrap(device, &[]).begin().unwrap();
+    let refused = rewrap(device, &["--resume"]).begin().err().unwrap();
+    assert!(refused.to_string().contains("--resume needs"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_gives_up_after_its_patience_however_long_it_is_asked_to_wait() {
+    let service = Service::start(|_, _| Some(whole(503, problem("overloaded", 503, "service", Some(u64::MAX))))).await;
+    let began = Instant::now();
+    let failure = service.rewraps("{\"wrapped_key\":\"old-1\"}\n", 1).await.unwrap_err();
+    assert!(failure.is_passing(), "{failure}");
+    assert!(began.elapsed() < Duration::from_mins(30), "{:?}", began.elapsed());
 }
