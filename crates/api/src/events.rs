@@ -10,6 +10,8 @@ mod intake;
 mod key;
 mod proof;
 
+use std::collections::HashSet;
+
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -19,6 +21,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use keyferry_crypto::id::KeyRef;
 
 pub use self::intake::Events;
 use self::{document::Schema, proof::Authentic};
@@ -47,10 +50,7 @@ async fn receive(
         return handshake::validate(&events);
     }
     let keys = key::named(&events)?;
-    let mut hinted = 0;
-    for key in &keys {
-        hinted += app.store().hint(key).await?;
-    }
+    let hinted = hint(&app, &authentic.events, &keys).await?;
     tracing::debug!(
         events = events.len(),
         keys = keys.len(),
@@ -58,6 +58,20 @@ async fn receive(
         "events of Event Grid were taken"
     );
     Ok(StatusCode::OK.into_response())
+}
+
+/// Has these keys looked at, but those that were hinted at a moment ago. How many tenants' keys those are.
+async fn hint(app: &App, events: &Events, keys: &HashSet<KeyRef>) -> Result<u64, Problem> {
+    let _turn = events.turn().await;
+    let mut hinted = 0;
+    for key in keys.iter().filter(|key| !events.was_hinted_at(key)) {
+        let tenants = app.store().hint(key).await?;
+        if tenants > 0 {
+            events.note_hint(key);
+        }
+        hinted += tenants;
+    }
+    Ok(hinted)
 }
 
 /// The whole body, if it is not longer than Event Grid makes them and arrives in time.

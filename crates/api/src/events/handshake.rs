@@ -65,6 +65,7 @@ pub(super) async fn announce(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let events = &authentic.events;
+    let _place = events.enter()?;
     let mut asked = headers.get_all(REQUEST_ORIGIN).iter();
     let origin = asked.next().filter(|_| asked.next().is_none());
     let is_known = |origin: &&http::HeaderValue| {

@@ -1,9 +1,18 @@
 //! What takes events: whose they must be, and how many at once.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use keyferry_crypto::id::KeyRef;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 use super::proof::Proof;
 use crate::{
@@ -19,6 +28,9 @@ pub struct Events {
     pub(super) per_minute: u32,
     rate: DefaultDirectRateLimiter,
     places: Semaphore,
+    turns: Semaphore,
+    /// When tenants' keys were last hinted at.
+    hinted: Mutex<HashMap<KeyRef, Instant>>,
 }
 
 impl Events {
@@ -37,6 +49,8 @@ impl Events {
             per_minute: per_minute.get(),
             rate: RateLimiter::direct(Quota::per_minute(per_minute)),
             places: Semaphore::new(MOST_AT_ONCE),
+            turns: Semaphore::new(MOST_AT_THE_REGISTRY),
+            hinted: Mutex::default(),
         })
     }
 
@@ -53,6 +67,27 @@ impl Events {
         self.rate.check().map_err(|_| too_many())?;
         Ok(place)
     }
+
+    /// A turn at the registry, whose connections are few and others' too.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
+    /// Whether a key was hinted at a moment ago. Each hint costs its vault a look, and whoever may deliver may deliver any key's: so
+    /// there are few of them, whatever is delivered.
+    pub(super) fn was_hinted_at(&self, key: &KeyRef) -> bool {
+        let hinted = self.hinted.lock().unwrap_or_else(PoisonError::into_inner);
+        hinted.get(key).is_some_and(|at| at.elapsed() < PAUSE)
+    }
+
+    /// Notes that a key was hinted at, which is a tenant's.
+    pub(super) fn note_hint(&self, key: &KeyRef) {
+        let mut hinted = self.hinted.lock().unwrap_or_else(PoisonError::into_inner);
+        if hinted.len() >= MANY {
+            hinted.retain(|_, at| at.elapsed() < PAUSE);
+        }
+        hinted.insert(key.clone(), Instant::now());
+    }
 }
 
 impl std::fmt::Debug for Events {
@@ -64,3 +99,9 @@ impl std::fmt::Debug for Events {
 /// Deliveries whose bodies are held at once.
 const MOST_AT_ONCE: usize = 8;
 const LATER: Duration = Duration::from_secs(30);
+/// Deliveries whose hints are written at once.
+const MOST_AT_THE_REGISTRY: usize = 2;
+/// How long one hint at a key is enough.
+const PAUSE: Duration = Duration::from_secs(5);
+/// From so many keys on those are forgotten whose pause is over.
+const MANY: usize = 1_024;

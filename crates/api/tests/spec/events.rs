@@ -310,6 +310,30 @@ async fn deliveries_are_bounded_in_length_number_and_rate() {
 }
 
 #[tokio::test]
+async fn announcements_are_bounded_in_rate_as_well() {
+    let world = world_with_secret(json!({"deliveries_per_minute": 2})).await;
+    for _ in 0..2 {
+        assert_eq!(announces(&world, ORIGIN).await.status, 200);
+    }
+    announces(&world, ORIGIN).await.problem(503, "overloaded");
+}
+
+#[tokio::test]
+async fn however_often_events_come_a_vault_is_not_asked_for_each() {
+    let world = world_with_secret(json!({})).await;
+    let deliver = async || {
+        let events = json!([event(NEW_VERSION, "shared", "kek")]).to_string();
+        Reply::to(delivery(&world, "application/json", events)).await.status
+    };
+    undisturbed(&world).await;
+    assert_eq!(deliver().await, 200);
+    assert_eq!(are_due(&world).await, ["acme", "globex"]);
+    undisturbed(&world).await;
+    assert_eq!(deliver().await, 200);
+    assert_eq!(are_due(&world).await, [""; 0], "it was looked at a moment ago");
+}
+
+#[tokio::test]
 async fn event_grids_own_token_will_do_and_no_other() {
     let entra = json!({"directory": FOREIGN, "audience": AUDIENCE});
     let world = world_with(json!({ "entra": entra })).await;
