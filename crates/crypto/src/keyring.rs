@@ -115,6 +115,8 @@ pub(crate) struct Keyring {
     unwraps: Flights<(Slot, StandingId, Urgency), Result<Arc<HeldKey>, VaultError>>,
     new_leases: Flights<(StandingId, Terms, Urgency), Result<Arc<Lease>, SealerError>>,
     new_rewraps: Flights<Rewrapping, Result<Arc<Rewrapped>, VaultError>>,
+    /// Which standing a tenant's shared proof was last relied on under: it is in use, though no data key is held under it.
+    relied_on: Cache<TenantId, Arc<Standing>>,
     /// Whether anything was withdrawn that is not yet wiped.
     has_withdrawn: AtomicBool,
     news: broadcast::Sender<News>,
@@ -143,6 +145,10 @@ impl Keyring {
             unwraps: Flights::new(),
             new_leases: Flights::new(),
             new_rewraps: Flights::new(),
+            relied_on: Cache::builder()
+                .max_capacity(limits.leases)
+                .time_to_live(RELIED_ON)
+                .build(),
             has_withdrawn: AtomicBool::new(false),
             news: broadcast::Sender::new(UNREAD_NEWS),
             wrapped_under: Cache::new(limits.leases),
@@ -227,6 +233,7 @@ impl Keyring {
         self.refusals.remove_expired();
         self.rewraps.remove_expired();
         self.leases.remove_expired();
+        self.relied_on.run_pending_tasks();
         self.standings.prune();
     }
 
@@ -585,5 +592,7 @@ fn lost() -> VaultError {
 
 /// After how long a request that found too many calls under way is welcome again.
 const BUSY_FOR: Duration = Duration::from_secs(1);
+/// How long it counts as holding something that a proof was relied on.
+const RELIED_ON: Duration = Duration::from_mins(1);
 /// How many news wait for who listens, before the oldest give way.
 const UNREAD_NEWS: usize = 1024;

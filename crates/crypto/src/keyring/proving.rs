@@ -81,6 +81,8 @@ impl Keyring {
         let now = Instant::now();
         let is_proven = proof == Proof::Shared && opening.has_served_within(proof_age(tenant), now);
         if is_proven && !self.is_proof_due(opening, now) {
+            // Who relies on the watch must be watched over.
+            self.relied_on.insert(tenant.tenant, Arc::clone(opening));
             return Ok(());
         }
         match self.unwrap_known(tenant, opening, wrapped, data_key, urgency).await {

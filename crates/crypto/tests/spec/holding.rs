@@ -35,10 +35,15 @@ async fn who_has_a_lease_or_a_data_key_is_held_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_seals_one_message_with_each_key_leaves_nothing_to_hold() {
-    let (_, sealer) = start();
+async fn who_seals_one_message_with_each_key_leaves_nothing_to_hold_but_the_proof_that_others_rely_on() {
+    let (vault, sealer) = start();
     let one_message = tenant_with(|policy| policy.lease_max_messages = 1);
     let sealed = seal(&sealer, &one_message).await.unwrap();
+    assert!(held(&sealer).is_empty());
+    let before = vault.unwraps();
+    seal(&sealer, &one_message).await.unwrap();
+    assert_eq!((vault.unwraps(), held(&sealer).len()), (before, 1));
+    sealer.evict(one_message.tenant);
     assert!(held(&sealer).is_empty());
     open(&sealer, &one_message, &sealed).await.unwrap();
     assert_eq!(held(&sealer).len(), 1);
