@@ -9,7 +9,7 @@ mod crashes;
 mod deploying;
 mod dev;
 mod economy;
-mod following;
+mod events;
 mod instructions;
 mod interop;
 mod neighbours;

@@ -29,7 +29,7 @@ use self::{
     files::{Disk, Files, are_same},
     input::{Batch, Input},
     pace::Pace,
-    progress::Progress,
+    progress::{Progress, say},
     sending::Sending,
     sink::Sink,
 };
@@ -122,7 +122,7 @@ impl Rewrap {
         progress.end();
         sink.flush().map_err(unwritten)?;
         let at = sink.at();
-        eprintln!("{}", told(at));
+        say(&told(at));
         match ended {
             Err(failure) if self.has_checkpoint() => Err(failure.with("the same command with --resume goes on there")),
             Ok(()) if at.rejected > 0 => Err(Failure::refused(format!(

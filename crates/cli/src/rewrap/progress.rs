@@ -61,7 +61,7 @@ impl Progress {
                 // What cannot be told is done all the same.
                 let _ = write!(stderr().lock(), "\r\u{1b}[2K{line}");
             } else {
-                eprintln!("{line}");
+                say(&line);
             }
         }
     }
@@ -69,7 +69,7 @@ impl Progress {
     /// Ends the line that was drawn on.
     pub(super) fn end(&self) {
         if stderr().is_terminal() && self.begun.elapsed() > Duration::from_secs(1) {
-            eprintln!();
+            say("");
         }
     }
 
@@ -86,6 +86,11 @@ impl Progress {
         });
         format!("{done} rewrapped, {rejected} rejected{share}, {rate:.0} lines/s{wait}")
     }
+}
+
+/// Says a line, if anybody is there to read it: a run does not end because nobody is.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(stderr().lock(), "{line}");
 }
 
 #[cfg(test)]

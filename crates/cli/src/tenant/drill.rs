@@ -64,7 +64,7 @@ impl Drill {
         let mut signals = Signals::listen()?;
         let mut drilling = tokio::select! {
             begun = self.begin(client) => begun?,
-            () = signals.stop() => return Err(Failure::interrupted("ended before the act: nothing was measured")),
+            () = signals.stop() => return Err(Failure::interrupted("ended before the act was over: nothing was measured")),
         };
         let ended = tokio::select! {
             // That it takes longer than that is for the report to tell.
