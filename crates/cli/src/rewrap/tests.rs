@@ -79,14 +79,12 @@ impl Service {
 fn answer(body: &Value, more: &str) -> Response {
     let results = items(body).iter().map(|item| {
         let (kind, envelope) = item.as_object().unwrap().iter().next().unwrap();
-        match envelope.as_str().unwrap().split_once('-').unwrap() {
-            ("old", number) => json!({"ok": {kind: format!("new-{number}{more}"), "key_id": "https://v/keys/k/2"}}),
-            _ => {
-                let mut refused = problem("foreign-key", 400, "caller", None);
-                refused["detail"] = more.into();
-                json!({"problem": refused})
-            }
-        }
+        let Some(("old", number)) = envelope.as_str().unwrap().split_once('-') else {
+            let mut refused = problem("foreign-key", 400, "caller", None);
+            refused["detail"] = more.into();
+            return json!({"problem": refused});
+        };
+        json!({"ok": {kind: format!("new-{number}{more}"), "key_id": "https://v/keys/k/2"}})
     });
     Json(json!({"results": results.collect::<Vec<_>>()})).into_response()
 }
