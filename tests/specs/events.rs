@@ -62,6 +62,13 @@ async fn a_new_version_is_noticed(world: &World, keyferry: &Keyferry, subscripti
     })
     .await;
     let before = seal().await;
+    // What is not known yet when it changes is no news.
+    let admin = world.admin(keyferry);
+    eventually("the version is known", async || {
+        let health = admin.key("acme").await.unwrap();
+        health.newest.is_some_and(|newest| newest.key_id == before)
+    })
+    .await;
     world.new_version(&acme);
     eventually("it is sealed under the new version", async || seal().await != before).await;
     assert_eq!(world.emulator.event_subscriptions()[0].delivered, 1);
