@@ -27,7 +27,8 @@ async fn told_by(events: impl FnOnce(&World) -> String) -> (World, Keyferry) {
 }
 
 fn by_secret(world: &World) -> String {
-    format!("secret_file = {:?}", world.file("event-secret", SECRET.as_bytes()))
+    let file = world.file("event-secret", SECRET.as_bytes());
+    format!("secret_file = \"{}\"", file.display())
 }
 
 fn subscription(keyferry: &Keyferry, schema: EventSchema) -> EventSubscription {
