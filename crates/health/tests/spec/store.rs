@@ -1,5 +1,4 @@
-//! A registry's store of keys' health in memory. It keeps what `KeyStore` promises, to the letter where that leaves room: a key
-//! whose look is under way is claimed again by its owner, as it is still due.
+//! A registry's store of keys' health in memory. It keeps what `KeyStore` promises, and does so as the stores on databases do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +25,7 @@ pub(crate) struct FakeStore {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     tenants: BTreeMap<TenantId, Arc<Tenant>>,
     keys: BTreeMap<TenantId, Row>,
@@ -39,9 +38,16 @@ struct State {
     looks_saved: Vec<(ReplicaId, TenantId)>,
 }
 
+#[derive(Clone)]
 struct Row {
     health: KeyHealth,
     given_up_by: Option<ReplicaId>,
+    /// Since when its owner looks at it, if it does.
+    claimed_at: Option<OffsetDateTime>,
+    /// When the last look was claimed that was saved, or when the row was made.
+    looked_at: OffsetDateTime,
+    /// Whether another look was asked for while one was under way.
+    is_wanted: bool,
 }
 
 /// How the store is not there for a replica.
@@ -55,6 +61,15 @@ pub(crate) enum Cut {
     ReadOnly,
     /// It does not take what is told otherwise than by a look.
     Untold,
+}
+
+/// All that has happened up to now, as a server has it that hears of no more.
+impl Clone for FakeStore {
+    fn clone(&self) -> Self {
+        Self {
+            state: Mutex::new(self.state().clone()),
+        }
+    }
 }
 
 impl FakeStore {
@@ -78,6 +93,9 @@ impl FakeStore {
         state.keys.entry(tenant.keys.tenant).or_insert(Row {
             health,
             given_up_by: None,
+            claimed_at: None,
+            looked_at: clock(),
+            is_wanted: false,
         });
     }
 
@@ -173,7 +191,9 @@ impl FakeStore {
 
 impl State {
     fn newest(&self) -> Revision {
-        self.events.last().map_or(Revision(0), |event| event.revision)
+        let tenants = self.tenants.values().map(|tenant| tenant.revision);
+        let events = self.events.last().map(|event| event.revision);
+        tenants.chain(events).max().unwrap_or(Revision(0))
     }
 
     fn tell(&mut self, by: ReplicaId, tenant: TenantId, what: KeyNews) -> Revision {
@@ -215,14 +235,25 @@ impl Reached {
     }
 }
 
-impl Reached {
-    /// The same, to change it.
-    async fn to_change(&self) -> Result<MutexGuard<'_, State>, RegistryError> {
-        let state = self.state().await?;
-        if state.cut_off.get(&self.replica) == Some(&Cut::ReadOnly) {
-            return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
+impl Row {
+    /// Makes a look due by then, though it was to be later: its owner has as long after it is due as before.
+    fn is_due_by(&mut self, at: OffsetDateTime) {
+        let sooner = self.health.due_at.min(at);
+        let by = self.health.due_at - sooner;
+        self.health.due_at = sooner;
+        self.health.owned_until = self.health.owned_until.map(|until| until - by);
+        self.is_wanted = true;
+    }
+
+    fn may_be_claimed(&self, by: ReplicaId, lease: Duration) -> bool {
+        let (health, now) = (&self.health, clock());
+        let is_over = health.owned_until.is_none_or(|until| until <= now);
+        let is_long_due = health.due_at + lease <= now;
+        match health.owner {
+            Some(owner) if owner == by => health.due_at <= now && (self.claimed_at.is_none() || is_over),
+            Some(_) => is_long_due && is_over,
+            None => health.due_at <= now && (self.given_up_by != Some(by) || is_long_due),
         }
-        Ok(state)
     }
 }
 
@@ -240,6 +271,15 @@ fn is_same(one: &KeyNews, other: &KeyNews) -> bool {
     }
 }
 
+/// Whether what happened has made news of the same again, though it was told before.
+fn makes_news_again(happened: &KeyNews, news: &KeyNews) -> bool {
+    match news {
+        KeyNews::Withdrawn(_) => *happened == KeyNews::State(KeyState::Healthy),
+        KeyNews::State(_) => !matches!(happened, KeyNews::Version(_)) && !is_same(happened, news),
+        KeyNews::Version(_) => matches!(happened, KeyNews::Version(_)) && !is_same(happened, news),
+    }
+}
+
 #[async_trait]
 impl KeyStore for Reached {
     async fn beat(&self, replica: &Replica, alive: Duration) -> Result<Vec<Replica>, RegistryError> {
@@ -252,7 +292,7 @@ impl KeyStore for Reached {
         let mut state = self.to_change().await?;
         state.replicas.remove(&replica);
         for row in state.keys.values_mut().filter(|row| row.health.owner == Some(replica)) {
-            (row.health.owner, row.health.owned_until) = (None, None);
+            (row.health.owner, row.health.owned_until, row.claimed_at) = (None, None, None);
         }
         Ok(())
     }
@@ -266,20 +306,10 @@ impl KeyStore for Reached {
     ) -> Result<Vec<Claimed>, RegistryError> {
         let mut state = self.to_change().await?;
         let now = clock();
-        let may_be_claimed = |row: &Row| {
-            let health = &row.health;
-            let is_free = health.owner.is_none() || health.owned_until.is_none_or(|until| until <= now);
-            let waits = if row.given_up_by == Some(replica) {
-                lease
-            } else {
-                Duration::ZERO
-            };
-            health.due_at + waits <= now && (is_free || health.owner == Some(replica))
-        };
         let mut due: Vec<_> = state
             .keys
             .iter()
-            .filter(|(_, row)| may_be_claimed(row))
+            .filter(|(_, row)| row.may_be_claimed(replica, lease))
             .map(|(id, _)| *id)
             .collect();
         due.retain(|&tenant| state.is_active(tenant));
@@ -292,6 +322,7 @@ impl KeyStore for Reached {
             let row = state.keys.get_mut(&tenant).expect("there");
             row.health.owner = Some(replica);
             row.health.owned_until = Some(now + lease);
+            (row.given_up_by, row.claimed_at, row.is_wanted) = (None, Some(now), false);
             Claimed {
                 health: row.health.clone(),
                 is_held: is_since(row.health.held_at, held),
@@ -315,6 +346,11 @@ impl KeyStore for Reached {
             let is_owner = row.health.owner == Some(replica);
             if is_owner {
                 let due_at = now + looked.due_in;
+                let due_at = if row.is_wanted {
+                    due_at.min(row.health.due_at)
+                } else {
+                    due_at
+                };
                 row.health = KeyHealth {
                     due_at,
                     owner: looked.keeps.then_some(replica),
@@ -323,6 +359,8 @@ impl KeyStore for Reached {
                     ..looked.health.clone()
                 };
                 row.given_up_by = (!looked.keeps).then_some(replica);
+                row.looked_at = row.claimed_at.take().unwrap_or(row.looked_at);
+                row.is_wanted = false;
                 state.looks_saved.push((replica, tenant));
             }
             for news in &looked.news {
@@ -341,17 +379,14 @@ impl KeyStore for Reached {
         news: &KeyNews,
         pause: Duration,
     ) -> Result<Option<Revision>, RegistryError> {
-        let mut state = self.to_change().await?;
-        if state.cut_off.get(&self.replica) == Some(&Cut::Untold) {
-            return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
-        }
-        let was_told =
-            |event: &Arc<KeyEvent>| event.tenant == tenant && is_same(&event.what, news) && event.at + pause > clock();
-        if state.events.iter().any(was_told) {
+        let mut state = self.state().await?;
+        let of_tenant = state.events.iter().rev().filter(|event| event.tenant == tenant);
+        let mut since = of_tenant.take_while(|event| !makes_news_again(&event.what, news));
+        if since.any(|event| is_same(&event.what, news) && event.at + pause > clock()) {
             return Ok(None);
         }
         if let Some(row) = state.keys.get_mut(&tenant) {
-            row.health.due_at = clock();
+            row.is_due_by(clock());
         }
         Ok(Some(state.tell(replica, tenant, news.clone())))
     }
@@ -362,7 +397,7 @@ impl KeyStore for Reached {
         for tenant in tenants {
             if let Some(row) = state.keys.get_mut(tenant) {
                 if !is_since(row.health.held_at, Duration::from_mins(3)) {
-                    row.health.due_at = row.health.due_at.min(now + within);
+                    row.is_due_by(now + within);
                 }
                 row.health.held_at = Some(now);
             }
@@ -373,9 +408,7 @@ impl KeyStore for Reached {
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError> {
         let state = self.state().await?;
         let rows = state.keys.iter().filter(|(tenant, row)| {
-            let is_overdue = !is_since(row.health.checked_at, longer);
-            let serves = row.health.state == KeyState::Healthy;
-            state.is_active(**tenant) && is_since(row.health.held_at, held) && (is_overdue || !serves)
+            state.is_active(**tenant) && is_since(row.health.held_at, held) && !is_since(Some(row.looked_at), longer)
         });
         Ok(rows.map(|(tenant, _)| *tenant).collect())
     }
@@ -386,7 +419,7 @@ impl KeyStore for Reached {
         let tenants: Vec<_> = of_key.map(|tenant| tenant.keys.tenant).collect();
         for tenant in &tenants {
             let row = state.keys.get_mut(tenant).expect("there");
-            row.health.due_at = clock();
+            row.is_due_by(clock());
             if let Some(newest) = &mut row.health.newest {
                 newest.seen_at = OffsetDateTime::UNIX_EPOCH;
             }
@@ -397,7 +430,7 @@ impl KeyStore for Reached {
     async fn look_soon(&self, tenant: TenantId) -> Result<bool, RegistryError> {
         let mut state = self.to_change().await?;
         let row = state.keys.get_mut(&tenant);
-        Ok(row.map(|row| row.health.due_at = clock()).is_some())
+        Ok(row.map(|row| row.is_due_by(clock())).is_some())
     }
 
     async fn key_health(&self, tenant: TenantId) -> Result<Option<KeyHealth>, RegistryError> {

@@ -1,0 +1,173 @@
+//! What must be so, whatever was wrong.
+
+use std::time::Duration;
+
+use keyferry_registry::{Revision, key::KeyNews};
+use tokio::time::Instant;
+
+use crate::{
+    plan::{Fault, What, Withdrawal},
+    requests::Answered,
+    terms::{AFTERMATH, CONFIRMATION, DEAF, HEARS, PERIOD, SECOND, TRY},
+    world::World,
+};
+
+/// How long after the withdrawal the last request was sent that succeeded, by what the replica that did was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Longest {
+    pub(crate) hears: Duration,
+    pub(crate) deaf: Duration,
+    pub(crate) no_answer: Duration,
+}
+
+impl Longest {
+    pub(crate) fn include(&mut self, other: Self) {
+        self.hears = self.hears.max(other.hears);
+        self.deaf = self.deaf.max(other.deaf);
+        self.no_answer = self.no_answer.max(other.no_answer);
+    }
+}
+
+/// All that is not as it must be.
+pub(crate) fn judged(world: &mut World) -> (Vec<String>, Longest) {
+    let mut wrong = Vec::new();
+    let answered = world.requests.answered();
+    let mut longest = Longest::default();
+    if let Some(withdrawal) = world.plan.withdrawal {
+        longest = nothing_succeeds_later_than_the_bound(world, withdrawal, &answered, &mut wrong);
+    }
+    nothing_fails_without_a_reason(world, &answered, &mut wrong);
+    all_serves_in_the_end(world, &answered, &mut wrong);
+    every_replica_has_acknowledged(world, &mut wrong);
+    one_looks(world, &mut wrong);
+    for replica in world.living().filter(|replica| !replica.is_whole()) {
+        wrong.push(format!("replica {}: its watch has broken off", replica.number));
+    }
+    (wrong, longest)
+}
+
+fn nothing_succeeds_later_than_the_bound(
+    world: &mut World,
+    withdrawal: Withdrawal,
+    answered: &[Answered],
+    wrong: &mut Vec<String>,
+) -> Longest {
+    let act = world.began + withdrawal.at;
+    let returns = withdrawal.returns.map(|at| world.began + at);
+    let policy = world.plan.policy;
+    // The last line.
+    let held = policy.cache_ttl.max(policy.lease_max_age) + policy.outage_grace;
+    let hearings: Vec<_> = world.replicas.iter_mut().map(|replica| replica.hearings()).collect();
+    let mut longest = Longest::default();
+    let successes = answered
+        .iter()
+        .filter(|request| request.failure.is_none() && request.began > act);
+    for request in successes.filter(|request| returns.is_none_or(|returns| request.ended < returns)) {
+        let after = request.began - act;
+        let is_deaf = !hearings[request.by].iter().any(|at| (act..=request.began).contains(at));
+        let (bound, counts) = if is_deaf {
+            (DEAF, &mut longest.deaf)
+        } else {
+            (HEARS, &mut longest.hears)
+        };
+        // For as long as that a vault which gives no answer is taken to go on so.
+        let in_vain = world.customer.last_in_vain(request.by, request.began);
+        let no_answer = in_vain.map(|at| (at + PERIOD + TRY + CONFIRMATION).saturating_duration_since(act));
+        let counts = if after > bound { &mut longest.no_answer } else { counts };
+        *counts = after.max(*counts);
+        let limit = no_answer.unwrap_or_default().max(bound).min(held.max(bound));
+        if after > limit {
+            wrong.push(format!(
+                "replica {}: a success ({:?}) of a request that began {after:?} after the withdrawal, of at most {limit:?}",
+                request.by, request.asked
+            ));
+        }
+    }
+    longest
+}
+
+/// A request fails only if the customer refuses, or the vault has not answered or has disagreed with itself, a short while ago.
+fn nothing_fails_without_a_reason(world: &World, answered: &[Answered], wrong: &mut Vec<String>) {
+    let mut reasons: Vec<_> = world.plan.faults.iter().filter_map(felt).collect();
+    if let Some(withdrawal) = world.plan.withdrawal {
+        let until = withdrawal.returns.map_or(world.plan.end, |_| world.plan.over());
+        reasons.push((withdrawal.at, until + AFTERMATH));
+    }
+    for request in answered {
+        let (from, until) = (request.began - world.began, request.ended - world.began);
+        let is_excused = reasons.iter().any(|(began, ended)| *began <= until && from <= *ended);
+        if let Some(failure) = request.failure
+            && !is_excused
+        {
+            wrong.push(format!(
+                "replica {}: {:?} at {from:?} fails though nothing is wrong with the key: {failure:?}",
+                request.by, request.asked
+            ));
+        }
+    }
+}
+
+/// When a fault may be felt by who asks, if ever: whatever happens to the registry is felt by nobody.
+fn felt(fault: &Fault) -> Option<(Duration, Duration)> {
+    match fault.what {
+        What::Vault(_) => Some((fault.from, fault.until + AFTERMATH)),
+        What::Registry(_) | What::FailsOver | What::Dies(_) | What::Pauses(_) | What::Rotates => None,
+    }
+}
+
+fn all_serves_in_the_end(world: &World, answered: &[Answered], wrong: &mut Vec<String>) {
+    let Some(from) = world.plan.serves_from() else { return };
+    let from = world.began + from;
+    for replica in world.living() {
+        let theirs = || {
+            answered
+                .iter()
+                .filter(|request| request.by == replica.number && request.began > from)
+        };
+        if theirs().next().is_none() {
+            wrong.push(format!("replica {}: answers nothing in the end", replica.number));
+        }
+        if let Some(failed) = theirs().find(|request| request.failure.is_some()) {
+            wrong.push(format!(
+                "replica {}: does not serve in the end: {failed:?}",
+                replica.number
+            ));
+        }
+    }
+}
+
+/// All that was told of early enough, and was not lost since.
+fn every_replica_has_acknowledged(world: &World, wrong: &mut Vec<String>) {
+    let server = world.database.server();
+    let is_failover = |fault: &&Fault| fault.what == What::FailsOver;
+    let failovers = world.plan.faults.iter().filter(is_failover);
+    let lost_until = failovers.map(|fault| world.began + fault.until).max();
+    let late = Instant::now() - SECOND * 15;
+    if world.plan.over() + SECOND * 15 > world.plan.end {
+        return;
+    }
+    for event in server.feed(Revision(0)).0 {
+        let KeyNews::Withdrawn(_) = event.what else { continue };
+        let told = world.began + (event.at - world.tenant.created_at).unsigned_abs();
+        for replica in world.living() {
+            let is_due = told < late && told > replica.started + SECOND * 15 && lost_until.is_none_or(|at| told > at);
+            if is_due && !server.acknowledged(event.revision).contains(&replica.id) {
+                wrong.push(format!(
+                    "replica {}: has not acknowledged {:?}",
+                    replica.number, event.revision
+                ));
+            }
+        }
+    }
+}
+
+/// While nothing is wrong a key is looked at by one replica.
+fn one_looks(world: &World, wrong: &mut Vec<String>) {
+    let Some(before) = world.looks_before else { return };
+    let looks = world.database.server().looks();
+    let mut by: Vec<_> = looks[before..].iter().map(|(by, _)| *by).collect();
+    by.dedup();
+    if by.len() > 1 {
+        wrong.push(format!("several replicas look at the key: {by:?}"));
+    }
+}
