@@ -10,16 +10,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
 use tracing::Instrument as _;
 
-type Flying<K, V> = HashMap<K, watch::Receiver<Option<V>>>;
+use crate::arrival::Arrival;
+
+/// What each flight brings; nothing if it was lost.
+type Flying<K, V> = HashMap<K, Arc<Arrival<Option<V>>>>;
 
 /// The flights under way, by what they are to bring.
 pub(crate) struct Flights<K, V>(Arc<Mutex<Flying<K, V>>>);
 
 /// A place on a flight. Giving it up does not stop the flight.
-pub(crate) struct Flight<V>(watch::Receiver<Option<V>>);
+pub(crate) struct Flight<V>(Arc<Arrival<Option<V>>>);
 
 impl<K, V> Flights<K, V>
 where
@@ -43,44 +45,53 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let (arrival, waiting, leave) = {
+        let arrival = Arc::new(Arrival::awaited());
+        let leave = {
             let mut flying = lock(&self.0);
             if let Some(flight) = flying.get(&key) {
-                return Flight(flight.clone());
+                return Flight(Arc::clone(flight));
             }
-            let (arrival, waiting) = watch::channel(landed());
-            if waiting.borrow().is_some() {
-                return Flight(waiting);
+            if let Some(landed) = landed() {
+                arrival.comes(Some(landed));
+                return Flight(arrival);
             }
-            flying.insert(key.clone(), waiting.clone());
-            (arrival, waiting, Leave(Arc::clone(&self.0), key))
+            flying.insert(key.clone(), Arc::clone(&arrival));
+            Leave {
+                flying: Arc::clone(&self.0),
+                key,
+                arrival: Arc::clone(&arrival),
+            }
         };
         // Not under the lock: a runtime that is shutting down drops the task at once, on this thread, and `leave` with it.
-        tokio::spawn(fly(start(), arrival, leave).in_current_span());
-        Flight(waiting)
+        tokio::spawn(fly(start(), leave).in_current_span());
+        Flight(arrival)
     }
 }
 
-async fn fly<K: Eq + Hash, V>(flight: impl Future<Output = V>, arrival: watch::Sender<Option<V>>, leave: Leave<K, V>) {
+async fn fly<K: Eq + Hash, V>(flight: impl Future<Output = V>, leave: Leave<K, V>) {
     let result = flight.await;
-    arrival.send_replace(Some(result));
+    leave.arrival.comes(Some(result));
     drop(leave);
 }
 
 impl<V: Clone> Flight<V> {
     /// Waits for the result. `None` if the flight was lost: it panicked, or the runtime shuts down.
-    pub(crate) async fn landing(mut self) -> Option<V> {
-        let result = self.0.wait_for(Option::is_some).await.ok()?;
-        result.clone()
+    pub(crate) async fn landing(self) -> Option<V> {
+        self.0.wait().await.clone()
     }
 }
 
-/// Takes a flight off the table when it ends, however it ends.
-struct Leave<K: Eq + Hash, V>(Arc<Mutex<Flying<K, V>>>, K);
+/// Takes a flight off the table when it ends, however it ends. If it has brought nothing by then it was lost.
+struct Leave<K: Eq + Hash, V> {
+    flying: Arc<Mutex<Flying<K, V>>>,
+    key: K,
+    arrival: Arc<Arrival<Option<V>>>,
+}
 
 impl<K: Eq + Hash, V> Drop for Leave<K, V> {
     fn drop(&mut self) {
-        lock(&self.0).remove(&self.1);
+        lock(&self.flying).remove(&self.key);
+        self.arrival.comes(None);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     commitment::Commitment,
     envelope::Wrapping,
     id::{DataKeyId, TenantId},
-    random,
+    jitter,
     secret::DataKey,
     standing::Standing,
     tenant::SealingPolicy,
@@ -58,13 +58,14 @@ pub(crate) enum Freshness {
 impl HeldKey {
     /// Holds a key that the vault gave just now.
     pub(crate) fn new(data_key: DataKey, standing: Arc<Standing>, policy: &SealingPolicy) -> Self {
-        let ttl = jittered(policy.cache_ttl.min(SealingPolicy::MAX_CACHE_TTL));
+        let now = Instant::now();
+        let ttl = jittered(policy.cache_ttl.min(SealingPolicy::MAX_CACHE_TTL), standing.age(now));
         Self {
             data_key,
             proven: OnceLock::new(),
             standing,
             timing: Timing {
-                made: Instant::now(),
+                made: now,
                 ttl,
                 kept: ttl + policy.outage_grace.min(SealingPolicy::MAX_OUTAGE_GRACE),
                 revalidation: Turns::default(),
@@ -154,9 +155,8 @@ impl Timing {
 }
 
 /// Up to a tenth less, so that keys that came together do not expire together; never more.
-fn jittered(ttl: Duration) -> Duration {
-    let [random] = random::array().unwrap_or([0]);
-    ttl * (2560 - u32::from(random)) / 2560
+fn jittered(ttl: Duration, came: Duration) -> Duration {
+    ttl * (2560 - jitter::parts(came)) / 2560
 }
 
 /// How long a key is not revalidated again after someone began to.
@@ -172,12 +172,15 @@ mod tests {
     #[test]
     fn jitter_only_shortens_and_by_a_tenth_at_most() {
         let ttl = Duration::from_mins(5);
-        let jittered: Vec<_> = (0..1000).map(|_| jittered(ttl)).collect();
+        let jittered: Vec<_> = (0..1000)
+            .map(|came| jittered(ttl, Duration::from_nanos(came)))
+            .collect();
         assert!(
             jittered
                 .iter()
                 .all(|&jittered| jittered <= ttl && jittered >= ttl * 9 / 10)
         );
-        assert!(jittered.iter().any(|&other| other != jittered[0]));
+        let early = jittered.iter().filter(|&&each| each < ttl * 19 / 20).count();
+        assert!((400..600).contains(&early), "{early} of 1,000 in the earlier half");
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     envelope::Wrapping,
     held::HeldKey,
     id::{DataKeyId, DirectoryId, KekId, KeyRef, TenantId},
-    random,
+    jitter,
     secret::DataKey,
     standing::Standing,
     tenant::{Route, SealingPolicy, TenantKeys, VersionPolicy},
@@ -93,6 +93,7 @@ impl Lease {
     ) -> Self {
         let kek: Box<str> = wrapped.kek.to_string().into();
         let now = Instant::now();
+        let renew_at = now + renewal_age(max_age(&tenant.policy), standing.age(now));
         Self {
             commitment: Commitment::to(held.data_key(), tenant.tenant, kid, &kek),
             held,
@@ -102,7 +103,7 @@ impl Lease {
             terms: Terms::of(tenant),
             standing,
             made: now,
-            renew_at: now + renewal_age(max_age(&tenant.policy)),
+            renew_at,
             taken: AtomicU64::new(0),
             renewal: Turns::default(),
         }
@@ -283,9 +284,8 @@ pub(crate) fn max_age(policy: &SealingPolicy) -> Duration {
 }
 
 /// Between seven and eight tenths of the longest age, so that leases made together are not renewed together.
-fn renewal_age(max_age: Duration) -> Duration {
-    let [random] = random::array().unwrap_or([0]);
-    max_age * (2048 - u32::from(random)) / 2560
+fn renewal_age(max_age: Duration, came: Duration) -> Duration {
+    max_age * (2048 - jitter::parts(came)) / 2560
 }
 
 /// How long a lease is not renewed again after someone began to.

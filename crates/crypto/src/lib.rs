@@ -69,6 +69,7 @@ pub mod tenant;
 pub mod vault;
 
 mod aead;
+mod arrival;
 mod binding;
 mod cache;
 mod calls;
@@ -77,6 +78,7 @@ mod commitment;
 mod envelope;
 mod flight;
 mod held;
+mod jitter;
 mod kdf;
 mod keyring;
 mod lease;

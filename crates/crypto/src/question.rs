@@ -9,9 +9,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
-
 use crate::{
+    arrival::Arrival,
     id::{TenantId, VaultHost},
     standing::Standing,
     vault::Call,
@@ -24,7 +23,7 @@ pub(crate) struct Questions(Mutex<HashMap<Scope, Arc<Question>>>);
 /// Whether the customer has taken something away.
 pub(crate) struct Question {
     scope: Scope,
-    verdict: watch::Sender<Option<Verdict>>,
+    verdict: Arrival<Verdict>,
 }
 
 /// Whose calls, of which kind, to which vault.
@@ -57,7 +56,7 @@ impl Questions {
             Entry::Vacant(vacant) => {
                 let question = Arc::new(Question {
                     scope: vacant.key().clone(),
-                    verdict: watch::channel(None).0,
+                    verdict: Arrival::awaited(),
                 });
                 Raised::Ours(Arc::clone(vacant.insert(question)))
             }
@@ -67,7 +66,7 @@ impl Questions {
     /// Closes a question: all who wait for it learn the verdict.
     pub(crate) fn close(&self, question: &Question, verdict: Verdict) {
         self.lock().remove(&question.scope);
-        question.verdict.send_replace(Some(verdict));
+        question.verdict.comes(verdict);
     }
 
     /// The table is never left half-changed, so a panic elsewhere does not spoil it.
@@ -79,11 +78,6 @@ impl Questions {
 impl Question {
     /// Waits for the verdict.
     pub(crate) async fn verdict(&self) -> Verdict {
-        let mut waiting = self.verdict.subscribe();
-        // The sender lives as long as the question, which the caller holds.
-        match waiting.wait_for(Option::is_some).await.map(|verdict| *verdict) {
-            Ok(Some(verdict)) => verdict,
-            Ok(None) | Err(_) => Verdict::Refused,
-        }
+        *self.verdict.wait().await
     }
 }

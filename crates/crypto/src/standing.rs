@@ -146,6 +146,11 @@ impl Standing {
         self.doubted.settle(began);
     }
 
+    /// How long after the first of all standings it is then.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        self.epoch.age(now)
+    }
+
     /// When the last call began upon which the vault did as asked.
     pub(crate) fn served(&self) -> Option<Moment> {
         self.served.get()

@@ -69,6 +69,8 @@ impl KeyWatch {
                 looks.claiming.pause(self.config.claim_pause())
             };
             tokio::select! {
+                // In a fixed order, so that a simulation can be run again.
+                biased;
                 Some(ended) = looks.tasks.join_next_with_id() => {
                     looks.take(ended);
                     // Those that end at about the same time are saved in one statement.

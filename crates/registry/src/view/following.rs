@@ -25,7 +25,9 @@ use crate::{
 impl Registry {
     /// Follows the store and purges what is due, until cancelled.
     pub async fn run(&self, cancel: CancellationToken) {
+        // In a fixed order, here and below, so that a simulation can be run again.
         tokio::select! {
+            biased;
             () = cancel.cancelled() => {}
             () = self.store.listen(Arc::clone(&self.wake)) => {}
             () = self.follow_forever() => {}
@@ -38,6 +40,7 @@ impl Registry {
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
                 _ = poll.tick() => {}
                 () = self.wake.notified() => {}
             }
