@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     plan::{Fault, What, Withdrawal},
+    replica::Replica,
     requests::Answered,
     terms::{AFTERMATH, CONFIRMATION, DEAF, HEARS, PERIOD, SECOND, TRY},
     world::World,
@@ -32,13 +33,14 @@ impl Longest {
 pub(crate) fn judged(world: &mut World) -> (Vec<String>, Longest) {
     let mut wrong = Vec::new();
     let answered = world.requests.answered();
+    let hearings: Vec<_> = world.replicas.iter_mut().map(Replica::hearings).collect();
     let mut longest = Longest::default();
     if let Some(withdrawal) = world.plan.withdrawal {
-        longest = nothing_succeeds_later_than_the_bound(world, withdrawal, &answered, &mut wrong);
+        longest = nothing_succeeds_later_than_the_bound(world, withdrawal, &answered, &hearings, &mut wrong);
     }
     nothing_fails_without_a_reason(world, &answered, &mut wrong);
     all_serves_in_the_end(world, &answered, &mut wrong);
-    every_replica_has_acknowledged(world, &mut wrong);
+    every_replica_has_acknowledged(world, &hearings, &mut wrong);
     one_looks(world, &mut wrong);
     for replica in world.living().filter(|replica| !replica.is_whole()) {
         wrong.push(format!("replica {}: its watch has broken off", replica.number));
@@ -47,9 +49,10 @@ pub(crate) fn judged(world: &mut World) -> (Vec<String>, Longest) {
 }
 
 fn nothing_succeeds_later_than_the_bound(
-    world: &mut World,
+    world: &World,
     withdrawal: Withdrawal,
     answered: &[Answered],
+    hearings: &[Vec<Instant>],
     wrong: &mut Vec<String>,
 ) -> Longest {
     let act = world.began + withdrawal.at;
@@ -57,7 +60,6 @@ fn nothing_succeeds_later_than_the_bound(
     let policy = world.plan.policy;
     // The last line.
     let held = policy.cache_ttl.max(policy.lease_max_age) + policy.outage_grace;
-    let hearings: Vec<_> = world.replicas.iter_mut().map(|replica| replica.hearings()).collect();
     let mut longest = Longest::default();
     let successes = answered
         .iter()
@@ -73,7 +75,10 @@ fn nothing_succeeds_later_than_the_bound(
         // For as long as that a vault which gives no answer is taken to go on so.
         let in_vain = world.customer.last_in_vain(request.by, request.began);
         let no_answer = in_vain.map(|at| (at + PERIOD + TRY + CONFIRMATION).saturating_duration_since(act));
-        let counts = if after > bound { &mut longest.no_answer } else { counts };
+        let counts = match no_answer {
+            Some(no_answer) if no_answer > Duration::ZERO => &mut longest.no_answer,
+            _ => counts,
+        };
         *counts = after.max(*counts);
         let limit = no_answer.unwrap_or_default().max(bound).min(held.max(bound));
         if after > limit {
@@ -137,7 +142,7 @@ fn all_serves_in_the_end(world: &World, answered: &[Answered], wrong: &mut Vec<S
 }
 
 /// All that was told of early enough, and was not lost since.
-fn every_replica_has_acknowledged(world: &World, wrong: &mut Vec<String>) {
+fn every_replica_has_acknowledged(world: &World, hearings: &[Vec<Instant>], wrong: &mut Vec<String>) {
     let server = world.database.server();
     let is_failover = |fault: &&Fault| fault.what == What::FailsOver;
     let failovers = world.plan.faults.iter().filter(is_failover);
@@ -149,8 +154,11 @@ fn every_replica_has_acknowledged(world: &World, wrong: &mut Vec<String>) {
     for event in server.feed(Revision(0)).0 {
         let KeyNews::Withdrawn(_) = event.what else { continue };
         let told = world.began + (event.at - world.tenant.created_at).unsigned_abs();
+        // Of what was told before it heard anything, and before it noticed that the registry had forgotten, a replica is not told.
+        let is_kept = lost_until.is_none_or(|at| told > at + SECOND * 15);
         for replica in world.living() {
-            let is_due = told < late && told > replica.started + SECOND * 15 && lost_until.is_none_or(|at| told > at);
+            let has_heard = hearings[replica.number].first().is_some_and(|first| *first < told);
+            let is_due = told < late && has_heard && is_kept;
             if is_due && !server.acknowledged(event.revision).contains(&replica.id) {
                 wrong.push(format!(
                     "replica {}: has not acknowledged {:?}",
