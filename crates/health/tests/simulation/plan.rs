@@ -64,7 +64,7 @@ pub(crate) enum Whose {
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let dice = &mut Dice::of(seed);
-        let machines = 2 + dice.place(MACHINES - 1);
+        let machines = dice.one_of(&[2, 2, 3, 3, MACHINES]);
         let ahead = std::array::from_fn(|_| i64::try_from(dice.roll(8_000)).expect("small") - 4_000);
         let at = dice.between(SECOND * 10, PERIOD * 3);
         let withdrawal = dice.chance(80).then(|| Withdrawal {
@@ -79,11 +79,11 @@ impl Plan {
             .collect();
         let over = faults.iter().map(|fault| fault.until).fold(at, Duration::max);
         let end = match withdrawal {
-            Some(Withdrawal { returns: None, .. }) => over.max(at + HEARS) + SECOND * 20,
+            Some(Withdrawal { returns: None, .. }) => over.max(at + HEARS) + END,
             Some(Withdrawal {
                 returns: Some(returns), ..
-            }) => over.max(returns) + AFTERMATH + SECOND * 20,
-            None => over + AFTERMATH + SECOND * 20,
+            }) => over.max(returns) + AFTERMATH + END,
+            None => over + AFTERMATH + END,
         };
         Self {
             machines,
@@ -172,6 +172,9 @@ fn policy(dice: &mut Dice) -> SealingPolicy {
         outage_grace: dice.one_of(&[Duration::ZERO, Duration::ZERO, SECOND * 60]),
     }
 }
+
+/// How long it is looked whether all is well in the end.
+const END: Duration = Duration::from_secs(16);
 
 const CAUSES: [VaultCause; 5] = [
     VaultCause::KeyDisabled,

@@ -24,4 +24,4 @@ pub(crate) const HEARS: Duration = WATCHED_WITHIN
 /// That of one that is deaf: P, which is longer than H, + T + C.
 pub(crate) const DEAF: Duration = PERIOD.saturating_add(TRY).saturating_add(CONFIRMATION);
 /// Within which all serves again, once nothing is wrong any more.
-pub(crate) const AFTERMATH: Duration = Duration::from_secs(60);
+pub(crate) const AFTERMATH: Duration = Duration::from_secs(45);

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    fmt,
+    fmt::{self, Write as _},
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
@@ -33,13 +33,24 @@ pub(crate) fn note(what: fmt::Arguments<'_>) {
     TRACE.with_borrow_mut(|trace| {
         let trace = trace.as_mut().expect("a run has begun");
         let at = trace.began.elapsed();
-        let mut hasher = DefaultHasher::new();
-        (at, what.to_string()).hash(&mut hasher);
-        trace.sum = trace.sum.wrapping_add(hasher.finish());
+        let mut words = Words(DefaultHasher::new());
+        at.hash(&mut words.0);
+        words.write_fmt(what).expect("it takes all");
+        trace.sum = trace.sum.wrapping_add(words.0.finish());
         if trace.is_told {
             println!("{:10.3} {what}", at.as_secs_f64());
         }
     });
+}
+
+/// Hashes what is written.
+struct Words(DefaultHasher);
+
+impl fmt::Write for Words {
+    fn write_str(&mut self, words: &str) -> fmt::Result {
+        self.0.write(words.as_bytes());
+        Ok(())
+    }
 }
 
 /// The same of runs in which the same happened at the same times.

@@ -15,5 +15,4 @@ mod following;
 mod looking;
 mod outages;
 mod sealing;
-mod simulation;
 mod withdrawing;

@@ -74,9 +74,11 @@ impl Registry {
                 self.begin_after(newest, &from);
                 continue;
             };
+            // The newest of those that are not told of is read all the same: if it is lost, and its revision given to another, that
+            // must be noticed.
             let since = Since {
                 followed: from.followed,
-                keys,
+                keys: Revision(keys.0 - 1),
             };
             let began = Instant::now();
             let changes = in_time(self.store.changes(since, PAGE)).await?;
@@ -106,10 +108,16 @@ impl Registry {
     }
 
     /// Has nothing told of what happened to keys up to `newest`, unless another task has begun meanwhile.
+    ///
+    /// If the view has begun anew, everything is to be forgotten once more: what was got since the first time may have been taken
+    /// away by what is not told.
     fn begin_after(&self, newest: Revision, from: &Position) {
         let mut position = self.position();
         if position.beginnings == from.beginnings && position.keys.is_none() {
             position.keys = Some(newest);
+            if position.beginnings > 0 {
+                let _ = self.changes.send(Changed::Everything);
+            }
         }
     }
 
@@ -132,6 +140,7 @@ impl Registry {
             position.followed = revision;
             match change {
                 Change::Tenant(change) => self.take_in(&mut position, change),
+                Change::Key(change) if position.keys.is_some_and(|keys| revision <= keys) => position.pass(change.mark),
                 Change::Key(change) => self.pass_on(&mut position, change),
             }
         }

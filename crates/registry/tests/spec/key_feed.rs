@@ -29,6 +29,7 @@ on_each_database!(
     what_happens_to_a_key_is_found_by_the_poll_alone,
     what_happened_before_a_view_began_is_not_told,
     a_key_event_that_is_lost_is_noticed,
+    a_key_event_from_before_a_view_that_is_lost_is_noticed,
     a_key_event_that_is_forgotten_is_no_loss,
     what_cannot_be_read_of_a_key_is_told_as_a_change_of_its_tenant,
     a_view_that_has_read_all_says_since_when,
@@ -148,6 +149,31 @@ async fn a_key_event_that_is_lost_is_noticed(url: &str) {
     assert!(
         !told.iter().any(|changed| matches!(changed, Changed::Key(_))),
         "nothing is held: {told:?}"
+    );
+    raw.writes_event(lost.0 + 1, HEALTHY).await;
+    here.follow().await.expect("followed");
+    assert_eq!(keys_told(&mut changes).len(), 1);
+}
+
+/// Of what happened before a view began it is not told, and yet it must notice that it is lost: else it would not be told of what
+/// happens under the same revisions either.
+async fn a_key_event_from_before_a_view_that_is_lost_is_noticed(url: &str) {
+    let store = open_whole(url).await;
+    let acme = registered(&*store, "acme").await;
+    let lost = tells(&*store, acme.keys.tenant, &withdrawn("r-1")).await;
+    let here = view(&(Arc::clone(&store) as _));
+    here.follow().await.expect("followed");
+    let mut changes = here.changes();
+    let mut raw = Raw::connect(url).await;
+    raw.loses_events().await;
+    raw.writes_event(lost.0, HEALTHY).await;
+    here.follow().await.expect("followed");
+    let told: Vec<_> = std::iter::from_fn(|| changes.try_recv().ok()).collect();
+    let everything = told.iter().filter(|changed| **changed == Changed::Everything);
+    assert_eq!(
+        everything.count(),
+        2,
+        "at once, and when it is known what is told from then on: {told:?}"
     );
     raw.writes_event(lost.0 + 1, HEALTHY).await;
     here.follow().await.expect("followed");
