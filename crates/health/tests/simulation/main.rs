@@ -107,7 +107,8 @@ fn whatever_breaks_nothing_succeeds_later_than_the_bound_and_all_serves_again() 
                 for seed in all {
                     let run = run(seed, &[], false);
                     longest.lock().expect("unpoisoned").include(run.longest);
-                    if !run.wrong.is_empty() {
+                    if let Some(wrong) = run.wrong.first() {
+                        println!("seed {seed} fails: {wrong}");
                         failed.lock().expect("unpoisoned").push((seed, run.wrong));
                     }
                 }
