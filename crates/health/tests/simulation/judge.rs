@@ -6,10 +6,11 @@ use keyferry_registry::{Revision, key::KeyNews};
 use tokio::time::Instant;
 
 use crate::{
+    clock::clock,
     plan::{Fault, What, Withdrawal},
     replica::Replica,
     requests::Answered,
-    terms::{AFTERMATH, CONFIRMATION, DEAF, HEARS, PERIOD, SECOND, TRY},
+    terms::{AFTERMATH, CONFIRMATION, DEAF, HEARS, PERIOD, SECOND, TRY, WATCHED_WITHIN},
     world::World,
 };
 
@@ -169,10 +170,15 @@ fn every_replica_has_acknowledged(world: &World, hearings: &[Vec<Instant>], wron
     }
 }
 
-/// While nothing is wrong a key is looked at by one replica.
+/// While nothing is wrong a key is looked at, by one replica.
 fn one_looks(world: &World, wrong: &mut Vec<String>) {
     let Some(before) = world.looks_before else { return };
-    let looks = world.database.server().looks();
+    let server = world.database.server();
+    let checked_at = server.health(world.tenant.keys.tenant).checked_at;
+    if checked_at.is_none_or(|at| at + WATCHED_WITHIN + SECOND * 5 < clock()) {
+        wrong.push(format!("nobody looks at the key any more: {checked_at:?}"));
+    }
+    let looks = server.looks();
     let mut by: Vec<_> = looks[before..].iter().map(|(by, _)| *by).collect();
     by.dedup();
     if by.len() > 1 {
