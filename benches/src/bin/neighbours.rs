@@ -5,11 +5,7 @@
 //! hangs, one throttles, one flaps and one tenant asks for very much. The first argument says how many turns of each (6), the second
 //! how many seconds one has (10), the third how many calls a second the others make (300), the fourth for how many seconds a caller
 //! of the bad ones stays away (3): all of it shares one machine, and where that is full, nothing else is measured.
-#![expect(
-    clippy::print_stdout,
-    clippy::cast_precision_loss,
-    reason = "it prints its table; counts are below 2^52"
-)]
+#![expect(clippy::print_stdout, reason = "it prints its table")]
 
 use std::{process::ExitCode, time::Duration};
 

@@ -43,7 +43,7 @@ impl Dice {
 
     /// Whole milliseconds.
     pub(crate) fn between(&mut self, least: Duration, most: Duration) -> Duration {
-        let span = u64::try_from((most - least).as_millis()).expect("short");
+        let span = u64::try_from(most.saturating_sub(least).as_millis()).expect("short");
         least + Duration::from_millis(self.roll(span + 1))
     }
 }

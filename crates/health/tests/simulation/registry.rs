@@ -179,7 +179,8 @@ impl Way {
 
     /// Of tenants, and of what happened to their keys.
     fn all_changes(&self, server: &FakeStore) -> Vec<Change> {
-        let tenants = server.tenant(self.database.tenant).into_iter().map(tenants_change);
+        let tenants = server.tenant(self.database.tenant);
+        let tenants = tenants.iter().map(tenants_change);
         tenants
             .chain(server.feed(Revision(0)).0.iter().map(keys_change))
             .collect()
@@ -410,15 +411,15 @@ impl TenantStore for Way {
 
     async fn listen(&self, wake: Arc<Notify>) {
         self.database.state().listeners.push((self.replica, wake));
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
-fn tenants_change(tenant: Arc<Tenant>) -> Change {
+fn tenants_change(tenant: &Arc<Tenant>) -> Change {
     Change::Tenant(TenantChange {
-        mark: Mark::from(&*tenant),
+        mark: Mark::from(&**tenant),
         slug: Some(tenant.slug.clone()),
-        tenant: Some(Tenant::clone(&tenant)),
+        tenant: Some(Tenant::clone(tenant)),
     })
 }
 

@@ -34,8 +34,6 @@ pub(crate) struct Load<'a> {
     world: &'a World,
     tenant: Arc<Tenant>,
     replicas: &'a [Seals],
-    /// Which alone is asked; all if absent.
-    only: Option<ReplicaId>,
     envelope: Vec<u8>,
     under_way: JoinSet<()>,
     answered: Arc<Mutex<Vec<Answered>>>,
@@ -55,7 +53,6 @@ impl<'a> Load<'a> {
             envelope: sealed.expect("sealed").envelope,
             tenant,
             replicas,
-            only: None,
             under_way: JoinSet::new(),
             answered: Arc::default(),
         }
@@ -65,18 +62,11 @@ impl<'a> Load<'a> {
         &self.tenant
     }
 
-    /// Has one replica asked alone from now on, or all.
-    pub(crate) fn asks(&mut self, only: Option<ReplicaId>) {
-        self.only = only;
-    }
-
     /// Lets time pass under load.
     pub(crate) async fn passes(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            let only = self.only;
-            let is_asked = |replica: &&Seals| replica.lives() && only.is_none_or(|only| only == replica.id);
-            for replica in self.replicas.iter().filter(is_asked) {
+            for replica in self.replicas.iter().filter(|replica| replica.lives()) {
                 self.send(replica, Asked::Seal);
                 self.send(replica, Asked::Open);
             }

@@ -66,12 +66,6 @@ impl FakeVault {
         self.state().hang.insert(tenant);
     }
 
-    pub(crate) fn is_reached(&self) {
-        let mut state = self.state();
-        state.cut_off.clear();
-        state.hang.clear();
-    }
-
     pub(crate) fn is_cut_off(&self, replica: ReplicaId) {
         self.state().cut_off.insert(replica);
     }
