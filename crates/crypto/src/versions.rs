@@ -2,8 +2,17 @@
 //! no caller's invention.
 //!
 //! Versions have no order that one could read off them. Which is the newest is told by whoever looks
-//! ([`Sealer::follow`](crate::sealer::Sealer::follow)), and what was sealed under until then is former from then on. That a wrap
+//! ([`Sealer::follow`](crate::sealer::Sealer::follow)), and what was seen here until then is former from then on. That a wrap
 //! was done under another version makes neither of them former: which of two answers is the later one, nobody knows.
+//!
+//! What is told may be outdated when it is heard: the key was rotated after it was found, and a wrap came back here under the
+//! newer version already. So what decides is the order in which versions were first seen here:
+//! - A version that was never seen here is newer than all that were. (If it is not, the wrap that saw a newer one has been a hint
+//!   to look, and that one is told next.)
+//! - One that was seen here before another is not newer than this other while a wrap has come back under that within
+//!   [`TOLD_WITHIN`], in which what was found is heard. Being told of it makes nothing former, nor is it former itself: it is the
+//!   vault that says, by what it wraps under, until the next is told.
+//! - Later than that, what is told is newer than what was seen.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -30,12 +39,55 @@ pub(crate) struct Versions {
 /// What is known of the versions of a key that a tenant follows.
 #[derive(Default)]
 struct Seen {
-    /// The newest that was told of.
+    /// The newest that was told of, unless what was told last contradicts what was seen.
     newest: Option<KeyVersion>,
-    /// Those before it, newest last.
-    former: Vec<KeyVersion>,
+    /// The versions in the order in which they were first seen here, by being told of or by a wrap.
+    sights: Vec<Sight>,
     /// The one that a wrap was done under last, and when.
     wrapped: Option<(KeyVersion, Instant)>,
+}
+
+/// A version that was seen.
+struct Sight {
+    version: KeyVersion,
+    /// Whether another one is known to be newer.
+    is_former: bool,
+    /// When a wrap that named none was last done under it.
+    wrapped: Option<Instant>,
+}
+
+impl Seen {
+    /// Sees a version, now or again.
+    fn see(&mut self, version: &KeyVersion) -> &mut Sight {
+        let position = self.sights.iter().position(|sight| sight.version == *version);
+        let position = position.unwrap_or_else(|| {
+            if self.sights.len() == MOST_SEEN {
+                self.sights.remove(0);
+            }
+            self.sights.push(Sight {
+                version: version.clone(),
+                is_former: false,
+                wrapped: None,
+            });
+            self.sights.len() - 1
+        });
+        &mut self.sights[position]
+    }
+
+    fn is_former(&self, version: &KeyVersion) -> bool {
+        let mut former = self.sights.iter().filter(|sight| sight.is_former);
+        former.any(|sight| sight.version == *version)
+    }
+
+    /// Whether a version that is told of was seen here before another one, under which a wrap was done so lately that what is told
+    /// may have been found before.
+    fn is_outdated(&self, told: &KeyVersion, now: Instant) -> bool {
+        let mut others = self.sights.iter().skip_while(|sight| sight.version != *told).skip(1);
+        others.any(|sight| {
+            let wrapped = sight.wrapped;
+            wrapped.is_some_and(|at| now.saturating_duration_since(at) < TOLD_WITHIN)
+        })
+    }
 }
 
 impl Versions {
@@ -69,8 +121,8 @@ impl Versions {
         !is_named_by_an_envelope || known(standing).is_none_or(|known| self.known.contains_key(&known))
     }
 
-    /// Notes which version is the newest of a key that the tenant follows, what it sealed under until now being former. If that
-    /// is news, does what must be done at the same time, and says so.
+    /// Notes which version is the newest of a key that the tenant follows, what was seen until now being former. If that is news,
+    /// and not outdated, does what must be done at the same time, and says so.
     pub(crate) fn follow<T>(
         &self,
         tenant: &TenantKeys,
@@ -83,16 +135,19 @@ impl Versions {
         if seen.newest.as_ref() == Some(newest) {
             return None;
         }
-        let wrapped = seen.wrapped.take();
-        let before = seen.newest.replace(newest.clone());
-        let wrapped = wrapped.map(|(version, _)| version);
-        for former in wrapped.into_iter().chain(sealing.cloned()).chain(before) {
-            seen.former.retain(|version| *version != former);
-            seen.former.push(former);
+        if seen.is_outdated(newest, Instant::now()) {
+            seen.see(newest).is_former = false;
+            seen.newest = None;
+            return None;
         }
-        seen.former.retain(|version| version != newest);
-        let too_many = seen.former.len().saturating_sub(MOST_FORMER);
-        seen.former.drain(..too_many);
+        for version in sealing.into_iter().chain([newest]) {
+            seen.see(version);
+        }
+        for sight in &mut seen.sights {
+            sight.is_former = sight.version != *newest;
+        }
+        seen.newest = Some(newest.clone());
+        seen.wrapped = None;
         Some(then())
     }
 
@@ -112,10 +167,14 @@ impl Versions {
         if standing.is_withdrawn() {
             return None;
         }
-        if seen.former.contains(version) {
-            return seen.newest.clone();
+        if seen.is_former(version)
+            && let Some(newest) = &seen.newest
+        {
+            return Some(newest.clone());
         }
-        seen.wrapped = Some((version.clone(), Instant::now()));
+        let now = Instant::now();
+        seen.see(version).wrapped = Some(now);
+        seen.wrapped = Some((version.clone(), now));
         None
     }
 
@@ -164,8 +223,10 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many former versions of a key are told from newer ones: a machine of the vault's that lags behind has one of the last.
-const MOST_FORMER: usize = 8;
+/// How many versions of a key are told apart, the newest included: a machine of the vault's that lags behind has one of the last.
+const MOST_SEEN: usize = 9;
+/// How long after a version was found to be the newest it may be that this is heard here.
+const TOLD_WITHIN: Duration = Duration::from_mins(1);
 /// How long one wrap tells how the next would be done. A customer that rotates its key and rewraps at once waits no longer.
 const JUST_NOW: Duration = Duration::from_secs(10);
 /// How long a version is known for having been used once.
@@ -266,6 +327,56 @@ mod tests {
         }
         let again = [1, 2].map(|number| world.wrapped(number));
         assert_eq!(again, [None, Some(version(1))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_wrapped_lately_is_not_former_for_being_told_of_what_was_seen_before_it() {
+        let world = World::new();
+        world.wrapped(1);
+        world.wrapped(2);
+        assert!(!world.follow(1, Some(1)), "it was found before the second was there");
+        let again = [2, 1, 2].map(|number| world.wrapped(number));
+        assert_eq!(again, [None, None, None], "nor is the first former");
+        assert_eq!(world.current(), Some(version(2)));
+        assert!(world.follow(2, Some(2)));
+        assert_eq!(world.wrapped(1), Some(version(2)));
+        tokio::time::advance(TOLD_WITHIN).await;
+        assert!(world.follow(1, Some(2)), "so late it is news");
+        assert_eq!(world.wrapped(2), Some(version(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_told_against_what_was_seen_leaves_no_former_version_to_fail_by() {
+        let world = World::new();
+        world.follow(1, None);
+        world.follow(2, None);
+        world.wrapped(2);
+        assert_eq!(world.wrapped(1), Some(version(2)));
+        assert!(!world.follow(1, None));
+        assert_eq!(world.wrapped(1), None, "the key may be restored from a backup");
+        assert!(world.follow(2, None), "told again, it is news again");
+        assert_eq!(world.wrapped(1), Some(version(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrap_by_a_machine_that_lags_behind_keeps_nobody_from_following() {
+        let world = World::new();
+        for number in [1, 2, 1] {
+            world.wrapped(number);
+        }
+        assert!(world.follow(2, Some(1)));
+        let again = [1, 2].map(|number| world.wrapped(number));
+        assert_eq!(again, [Some(version(2)), None]);
+    }
+
+    #[tokio::test]
+    async fn as_many_versions_are_told_apart_as_a_machine_may_lag_behind() {
+        let world = World::new();
+        for newest in 1..=10 {
+            world.follow(newest, None);
+        }
+        let again = [2, 9, 1].map(|number| world.wrapped(number));
+        assert_eq!(again, [Some(version(10)), Some(version(10)), None]);
     }
 
     #[tokio::test]

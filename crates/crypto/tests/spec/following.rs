@@ -171,6 +171,27 @@ async fn a_machine_of_the_vaults_that_has_not_heard_of_it_is_asked_for_the_newes
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn to_be_told_late_of_the_version_before_takes_nobody_back_to_it() {
+    for tenant in [tenant(), tenant_with(|policy| policy.lease_max_messages = 1)] {
+        let (vault, sealer) = start();
+        seal(&sealer, &tenant).await.unwrap();
+        vault.rotates();
+        advance(MINUTE * 5).await;
+        assert_eq!(number(&seal(&sealer, &tenant).await.unwrap()), version(1));
+        sealer.follow(&tenant, &kek(&tenant, &version(0)));
+        assert_eq!(number(&seal(&sealer, &tenant).await.unwrap()), version(1));
+        sealer.evict(tenant.tenant);
+        let before = vault.wraps();
+        assert_eq!(number(&seal(&sealer, &tenant).await.unwrap()), version(1));
+        assert_eq!(vault.wraps(), before + 1, "nor is it wrapped again by name");
+        sealer.follow(&tenant, &kek(&tenant, &version(1)));
+        vault.lags(true);
+        sealer.evict(tenant.tenant);
+        assert_eq!(number(&seal(&sealer, &tenant).await.unwrap()), version(1));
+    }
+}
+
 /// Machines that have not heard of the newest version wrap under the former one, and know none by the name of the newest.
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_does_not_know_the_newest_version_refuses_nothing() {
