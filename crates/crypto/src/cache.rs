@@ -1,6 +1,6 @@
 //! Unwrapped data keys, kept for opening.
 //!
-//! A key's time runs from when the vault gave it, never from its last use; so a customer's withdrawal takes effect within
+//! A key's time runs from when the vault was asked for it, never from its last use; so a customer's withdrawal takes effect within
 //! the TTL however busy the key is. Which keys may be used is decided here, by tokio's clock and by their
 //! [`Standing`](crate::standing::Standing) (see [`HeldKey`]); the cache library only bounds their number and removes them in time. Nothing in it is believed for being there.
 
@@ -126,6 +126,7 @@ impl Expiry<Slot, Arc<HeldKey>> for WhenKept {
 mod tests {
     use std::sync::{Barrier, Weak};
 
+    use tokio::time::Instant;
     use uuid::Uuid;
 
     use super::*;
@@ -158,7 +159,12 @@ mod tests {
 
     fn hold(cache: &KeyCache, standings: &Standings, slot: u8, ttl: Duration) -> Weak<HeldKey> {
         let standing = standings.of(TENANT, subject());
-        let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy(ttl)));
+        let held = Arc::new(HeldKey::new(
+            DataKey::generate().unwrap(),
+            standing,
+            &policy(ttl),
+            Instant::now(),
+        ));
         let weak = Arc::downgrade(&held);
         cache.insert(Slot([slot; 32]), &held);
         weak
@@ -224,6 +230,7 @@ mod tests {
             DataKey::generate().unwrap(),
             standing,
             &policy(Duration::from_mins(1)),
+            Instant::now(),
         ));
         standings.withdraw_all(TENANT);
         cache.insert(Slot([0; 32]), &held);
@@ -238,7 +245,12 @@ mod tests {
             .map(|tenant| {
                 let standing = standings.of(tenant, subject());
                 let policy = policy(Duration::from_mins(1));
-                let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy));
+                let held = Arc::new(HeldKey::new(
+                    DataKey::generate().unwrap(),
+                    standing,
+                    &policy,
+                    Instant::now(),
+                ));
                 (tenant, Slot(DataKey::generate().unwrap().expose().to_owned()), held)
             })
             .collect();
@@ -264,11 +276,16 @@ mod tests {
         assert_eq!(left.count(), 0);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_key_that_replaces_another_is_kept_for_its_own_time() {
         let standing = Standings::new().of(TENANT, subject());
         let ttl = Duration::from_mins(1);
-        let held = Arc::new(HeldKey::new(DataKey::generate().unwrap(), standing, &policy(ttl)));
+        let held = Arc::new(HeldKey::new(
+            DataKey::generate().unwrap(),
+            standing,
+            &policy(ttl),
+            Instant::now(),
+        ));
         let others = Some(Duration::from_secs(1));
         let started = tokio::time::Instant::now().into_std();
         let kept = WhenKept.expire_after_update(&Slot([0; 32]), &held, started, others);

@@ -56,16 +56,16 @@ pub(crate) enum Freshness {
 }
 
 impl HeldKey {
-    /// Holds a key that the vault gave just now.
-    pub(crate) fn new(data_key: DataKey, standing: Arc<Standing>, policy: &SealingPolicy) -> Self {
-        let now = Instant::now();
-        let ttl = jittered(policy.cache_ttl.min(SealingPolicy::MAX_CACHE_TTL), standing.age(now));
+    /// Holds a key that the vault gave to a call that began at `asked`. From then on it is counted, as the vault may have answered
+    /// at any time since.
+    pub(crate) fn new(data_key: DataKey, standing: Arc<Standing>, policy: &SealingPolicy, asked: Instant) -> Self {
+        let ttl = jittered(policy.cache_ttl.min(SealingPolicy::MAX_CACHE_TTL));
         Self {
             data_key,
             proven: OnceLock::new(),
             standing,
             timing: Timing {
-                made: now,
+                made: asked,
                 ttl,
                 kept: ttl + policy.outage_grace.min(SealingPolicy::MAX_OUTAGE_GRACE),
                 revalidation: Turns::default(),
@@ -79,9 +79,9 @@ impl HeldKey {
         &self.data_key
     }
 
-    /// How long it may stay in memory: its TTL, and the outage grace.
+    /// How long it may stay in memory from now on: until its TTL, and the outage grace, are over.
     pub(crate) fn kept_for(&self) -> Duration {
-        self.timing.kept
+        self.timing.kept.saturating_sub(self.timing.made.elapsed())
     }
 
     /// Whether it may be kept at all.

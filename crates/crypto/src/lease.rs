@@ -83,17 +83,17 @@ impl Terms {
 }
 
 impl Lease {
-    /// A lease of `held`, a new data key that was wrapped just now.
+    /// A lease of `held`, a new data key that was wrapped by a call that began at `asked`. From then on it is counted, as the
+    /// vault may have answered at any time since.
     pub(crate) fn new(
         tenant: &TenantKeys,
         held: Arc<HeldKey>,
         kid: DataKeyId,
         wrapped: WrappedDataKey,
         standing: Arc<Standing>,
+        asked: Instant,
     ) -> Self {
         let kek: Box<str> = wrapped.kek.to_string().into();
-        let now = Instant::now();
-        let renew_at = now + renewal_age(max_age(&tenant.policy), standing.age(now));
         Self {
             commitment: Commitment::to(held.data_key(), tenant.tenant, kid, &kek),
             held,
@@ -102,8 +102,8 @@ impl Lease {
             kek,
             terms: Terms::of(tenant),
             standing,
-            made: now,
-            renew_at,
+            made: asked,
+            renew_at: asked + renewal_age(max_age(&tenant.policy)),
             taken: AtomicU64::new(0),
             renewal: Turns::default(),
         }
@@ -201,6 +201,11 @@ impl Lease {
             && self.terms.are_those_of(tenant)
     }
 
+    /// How long it may stay in memory from now on: until its age is over.
+    fn kept_for(&self) -> Duration {
+        max_age(&self.terms.policy).saturating_sub(self.made.elapsed())
+    }
+
     fn is_withdrawn(&self) -> bool {
         self.standing.is_withdrawn() || self.held.is_withdrawn()
     }
@@ -263,7 +268,7 @@ struct WhenOver;
 
 impl Expiry<TenantId, Arc<Lease>> for WhenOver {
     fn expire_after_create(&self, _: &TenantId, lease: &Arc<Lease>, _: std::time::Instant) -> Option<Duration> {
-        Some(max_age(&lease.terms.policy))
+        Some(lease.kept_for())
     }
 
     /// A lease that replaces another has its own time. (The library's default would leave it the other's.)
@@ -274,7 +279,7 @@ impl Expiry<TenantId, Arc<Lease>> for WhenOver {
         _: std::time::Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(max_age(&lease.terms.policy))
+        Some(lease.kept_for())
     }
 }
 

@@ -139,9 +139,10 @@ impl Keyring {
         let data_key = DataKey::generate()?;
         let kid = DataKeyId(random::array()?);
         let proof = if is_shared(tenant) { Proof::Own } else { Proof::Shared };
+        let asked = Instant::now();
         let Proven { wrapped, opening } = self.wrap_proven(tenant, &standing, &data_key, proof, urgency).await?;
-        let held = Arc::new(HeldKey::new(data_key, opening, &tenant.policy));
-        let lease = Arc::new(Lease::new(tenant, held, kid, wrapped, Arc::clone(&standing)));
+        let held = Arc::new(HeldKey::new(data_key, opening, &tenant.policy, asked));
+        let lease = Arc::new(Lease::new(tenant, held, kid, wrapped, Arc::clone(&standing), asked));
         if is_shared(tenant) && !standing.is_withdrawn() {
             self.cache.insert(Slot::of(tenant, &lease.wrapping()), lease.held());
             self.leases.insert(tenant.tenant, &lease);

@@ -202,9 +202,10 @@ impl Keyring {
         let slot = request.slot;
         let wrapped = request.wrapped();
         async move {
+            let asked = Instant::now();
             match keyring.unwrap(&tenant, &standing, &wrapped, urgency).await {
                 Ok(data_key) => {
-                    let held = Arc::new(HeldKey::new(data_key, standing, &tenant.policy));
+                    let held = Arc::new(HeldKey::new(data_key, standing, &tenant.policy, asked));
                     keyring.cache.insert(slot, &held);
                     Ok(held)
                 }

@@ -84,6 +84,7 @@ impl Keyring {
         held: &HeldKey,
         rewrapping: Rewrapping,
     ) -> Result<Arc<Rewrapped>, VaultError> {
+        let made = Instant::now();
         let Proven { wrapped, opening } = self
             .wrap_proven(tenant, &standing, held.data_key(), Proof::Shared, Urgency::Request)
             .await?;
@@ -91,7 +92,7 @@ impl Keyring {
             wrapped,
             standing,
             opening,
-            made: Instant::now(),
+            made,
             kept_for: lease::max_age(&tenant.policy),
         });
         self.rewraps.0.insert(rewrapping, Arc::clone(&rewrapped));

@@ -1,4 +1,4 @@
-//! An unwrapped data key is kept for the tenant's TTL, from when the vault gave it; one call serves all who wait.
+//! An unwrapped data key is kept for the tenant's TTL, from when the vault was asked for it; one call serves all who wait.
 
 use std::{
     sync::{
@@ -48,6 +48,28 @@ async fn a_key_expires_by_its_age_however_busy_it_is() {
         cause(open(&sealer, &tenant(), &sealed).await),
         Some(VaultCause::Timeout)
     );
+}
+
+/// The customer may withdraw it as soon as the vault has answered, and that may have been at any time of the call.
+#[tokio::test(start_paused = true)]
+async fn a_keys_time_runs_from_the_beginning_of_the_call_that_brought_it() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let cold = replica(&vault);
+    open(&cold, &tenant(), &sealed).await.unwrap();
+    let slow = replica(&vault);
+    vault.hangs();
+    let opening = opening(&slow, &tenant(), &sealed);
+    vault.begun(1, 3).await;
+    advance(MINUTE).await;
+    vault.goes_on();
+    opening.await.unwrap().unwrap();
+    vault.fails(VaultCause::Timeout);
+    advance(MINUTE * 4).await;
+    for replica in [&cold, &slow] {
+        let opened = open(replica, &tenant(), &sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::Timeout));
+    }
 }
 
 /// A request that read the tenant before its route changed may end after all was evicted for the change.

@@ -13,7 +13,7 @@ use keyferry_crypto::{
 use tokio::{task::JoinSet, time::advance};
 use uuid::Uuid;
 
-use crate::fake::{MINUTE, SECOND, cause, key, kid, open, replica, seal, start, tenant, tenant_with, version};
+use crate::fake::{MINUTE, SECOND, cause, key, kid, open, replica, seal, sealing, start, tenant, tenant_with, version};
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_costs_one_wrap_and_one_unwrap() {
@@ -55,6 +55,22 @@ async fn a_lease_is_renewed_ahead_of_time_and_nobody_waits() {
     advance(MINUTE).await;
     assert_ne!(kid(&seal(&sealer, &tenant()).await.unwrap()), first);
     assert_eq!(vault.wraps(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leases_age_counts_from_the_beginning_of_the_call_that_wrapped_its_data_key() {
+    let (vault, sealer) = start();
+    vault.hangs();
+    let sealing = sealing(&sealer, &tenant());
+    vault.begun(1, 0).await;
+    advance(MINUTE).await;
+    vault.goes_on();
+    let first = kid(&sealing.await.unwrap().unwrap());
+    vault.fails(VaultCause::VaultFailed);
+    advance(MINUTE * 39 / 10).await;
+    assert_eq!(kid(&seal(&sealer, &tenant()).await.unwrap()), first);
+    advance(MINUTE / 10).await;
+    assert_eq!(cause(seal(&sealer, &tenant()).await), Some(VaultCause::VaultFailed));
 }
 
 /// Lets the background work until another lease than `first` serves.
