@@ -230,10 +230,12 @@ fn newest(
     }
 }
 
-/// The version that the tenant is to be sealed for under from now on, if that is another than before.
+/// The version that the tenant is to be sealed for under from now on, if that is not known to be the one before. It is told the
+/// first time, too: by then there may have been a rotation, and some replica may hold what was made before that.
 fn new_version(tenant: &TenantKeys, health: &KeyHealth, sealing: Option<&KekId>, outcome: &Outcome) -> Option<KekId> {
-    let (before, now) = (known_version(tenant, health)?, sealing?);
-    let is_new = tenant.version == VersionPolicy::FollowLatest && *outcome == Outcome::Serves && before != *now;
+    let (before, now) = (known_version(tenant, health), sealing?);
+    let is_new =
+        tenant.version == VersionPolicy::FollowLatest && *outcome == Outcome::Serves && before.as_ref() != Some(now);
     is_new.then(|| now.clone())
 }
 

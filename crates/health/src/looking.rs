@@ -267,7 +267,9 @@ fn log(tenant: &Tenant, news: &KeyNews) {
         KeyNews::State(KeyState::Unknown) => {
             tracing::error!(tenant = %slug, "how the customer's key is cannot be told any more, by our own doing");
         }
-        KeyNews::Version(kek) => tracing::info!(tenant = %slug, %kek, "the customer's key has a new version"),
+        KeyNews::Version(kek) => {
+            tracing::info!(tenant = %slug, %kek, "the newest version of the customer's key is followed");
+        }
         KeyNews::Withdrawn(_) => {}
     }
 }

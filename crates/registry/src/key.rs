@@ -125,7 +125,7 @@ pub enum KeyNews {
     Withdrawn(Refusal),
     /// Its state became this.
     State(KeyState),
-    /// It has a new version, and the tenant follows.
+    /// A version that was not known to be its newest is, and the tenant follows.
     Version(KekId),
 }
 

@@ -310,7 +310,7 @@ fn a_version_whose_canary_is_there_is_followed_without_another() {
 }
 
 #[test]
-fn a_first_canary_is_planted_and_is_no_news_of_a_version() {
+fn a_first_canary_is_planted_and_its_version_told_as_there_may_have_been_another_before() {
     let mut claimed = known(KeyState::Unknown, 1);
     claimed.health.canaries = Vec::new();
     claimed.health.newest = None;
@@ -323,7 +323,8 @@ fn a_first_canary_is_planted_and_is_no_news_of_a_version() {
     assert!(wants_planting(&tenant(), &claimed.health, &found));
     found.planted = Some(Ok(canary(1)));
     let judged = judge(claimed, found);
-    assert_eq!(judged.looked.news, [KeyNews::State(KeyState::Healthy)]);
+    let news = [KeyNews::State(KeyState::Healthy), KeyNews::Version(kek(1))];
+    assert_eq!(judged.looked.news, news);
     assert_eq!(judged.looked.health.canaries, [canary(1)]);
 }
 
@@ -361,12 +362,12 @@ fn another_current_key_gets_a_canary_and_the_former_ones_stay_watched() {
     };
     found.planted = Some(Ok(planted.clone()));
     let judged = judged(&tenant, claimed, found, &Refused::new(), &terms(0));
-    assert_eq!(judged.looked.health.canaries, [planted, canary(1)]);
     assert_eq!(
         versions(&judged),
-        Vec::<&KekId>::new(),
-        "the change of the tenant has told it"
+        [&planted.kek],
+        "it may have been rotated since the tenant was changed"
     );
+    assert_eq!(judged.looked.health.canaries, [planted, canary(1)]);
     tenant.former = Vec::new();
     assert_eq!(
         watched(&tenant, &judged.looked.health).len(),
