@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keyferry_crypto::vault::VaultCause;
 use keyferry_registry::{Revision, key::KeyNews};
 use tokio::time::Instant;
 
@@ -74,7 +75,8 @@ fn nothing_succeeds_later_than_the_bound(
             (HEARS, &mut longest.hears)
         };
         // For as long as that a vault which gives no answer is taken to go on so.
-        let in_vain = world.customer.last_in_vain(request.by, request.began);
+        // Asked for this request, too, if it waited for that.
+        let in_vain = world.customer.last_in_vain(request.by, request.ended);
         let no_answer = in_vain.map(|at| (at + PERIOD + TRY + CONFIRMATION).saturating_duration_since(act));
         let counts = match no_answer {
             Some(no_answer) if no_answer > Duration::ZERO => &mut longest.no_answer,
@@ -102,8 +104,15 @@ fn nothing_fails_without_a_reason(world: &World, answered: &[Answered], wrong: &
     for request in answered {
         let (from, until) = (request.began - world.began, request.ended - world.began);
         let is_excused = reasons.iter().any(|(began, ended)| *began <= until && from <= *ended);
+        // A call that was under way when its machine stood still has no time left when that goes on.
+        let stood_still = |fault: &&Fault| {
+            matches!(fault.what, What::Pauses(_)) && (fault.until..=fault.until + TRY).contains(&until)
+        };
+        let has_run_out =
+            request.failure == Some(VaultCause::Timeout) && world.plan.faults.iter().any(|fault| stood_still(&fault));
         if let Some(failure) = request.failure
             && !is_excused
+            && !has_run_out
         {
             wrong.push(format!(
                 "replica {}: {:?} at {from:?} fails though nothing is wrong with the key: {failure:?}",
