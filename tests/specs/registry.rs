@@ -31,7 +31,10 @@ async fn a_suspension_holds_even_if_its_revision_was_anothers_before_a_failover(
 
         let later = world.admin(&keyferry).get("globex").await.unwrap().revision;
         let history = format!(
-            "delete from tenants where slug = 'lost';
+            "{past_all};
+             delete from key_health where tenant_id = (select id from tenants where slug = 'lost');
+             delete from key_events;
+             delete from tenants where slug = 'lost';
              update tenants set revision = {later} - 1 where slug = 'globex';
              update tenants set status = 'suspended', revision = {later} where slug = 'acme'"
         );

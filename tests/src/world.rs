@@ -193,11 +193,22 @@ impl World {
         );
     }
 
-    /// Waits until a tenant's key was looked at for the first time, and was found healthy.
+    /// Waits until a tenant's key was looked at for the first time, was found healthy, and every replica has heard so.
     pub async fn is_looked_at(&self, keyferry: &Keyferry, slug: &str) {
         let admin = self.admin(keyferry);
-        crate::eventually("the key is found healthy", async || {
-            admin.key(slug).await.unwrap().state == "healthy"
+        let mut told = None;
+        crate::eventually("the key is found healthy, and its version is told", async || {
+            let events = admin.key_events(slug, None, 100).await.unwrap().events;
+            told = events
+                .iter()
+                .find(|event| event.kind == "version")
+                .map(|event| event.revision);
+            told.is_some() && admin.key(slug).await.unwrap().state == "healthy"
+        })
+        .await;
+        crate::eventually("every replica has heard", async || {
+            let replicas = admin.replicas().await.unwrap();
+            replicas.iter().all(|replica| Some(replica.followed) >= told)
         })
         .await;
     }
