@@ -10,6 +10,7 @@ mod deploying;
 mod dev;
 mod economy;
 mod events;
+mod following;
 mod instructions;
 mod interop;
 mod neighbours;

@@ -30,6 +30,11 @@ async fn a_suspension_holds_even_if_its_revision_was_anothers_before_a_failover(
         );
 
         let later = world.admin(&keyferry).get("globex").await.unwrap().revision;
+        // As a server has it that never heard of them: past what keeps a hand from the rows.
+        let past_all = match world.database {
+            Database::Sqlite(_) => "pragma foreign_keys = off",
+            Database::Postgres(_) => "set session_replication_role = replica",
+        };
         let history = format!(
             "{past_all};
              delete from key_health where tenant_id = (select id from tenants where slug = 'lost');

@@ -59,7 +59,7 @@ impl HeldKey {
     /// Holds a key that the vault gave to a call that began at `asked`. From then on it is counted, as the vault may have answered
     /// at any time since.
     pub(crate) fn new(data_key: DataKey, standing: Arc<Standing>, policy: &SealingPolicy, asked: Instant) -> Self {
-        let ttl = jittered(policy.cache_ttl.min(SealingPolicy::MAX_CACHE_TTL));
+        let ttl = jittered(policy.cache_ttl.min(SealingPolicy::MAX_CACHE_TTL), standing.age(asked));
         Self {
             data_key,
             proven: OnceLock::new(),

@@ -156,13 +156,6 @@ impl Keyring {
         }
     }
 
-    /// Wraps a data key under the tenant's current key.
-    pub(crate) async fn wrapped(&self, tenant: &TenantKeys, data_key: &DataKey) -> Result<WrappedDataKey, VaultError> {
-        let standing = self.wrapping_standing(tenant).await?;
-        let proven = self.wrap_proven(tenant, &standing, data_key, Proof::Shared).await?;
-        Ok(proven.wrapped)
-    }
-
     /// Forgets all that is kept of a tenant.
     pub(crate) fn evict(&self, tenant: TenantId) {
         let is_eviction = self.standings.withdraw_all(tenant);

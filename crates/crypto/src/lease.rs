@@ -94,6 +94,7 @@ impl Lease {
         asked: Instant,
     ) -> Self {
         let kek: Box<str> = wrapped.kek.to_string().into();
+        let renew_at = asked + renewal_age(max_age(&tenant.policy), standing.age(asked));
         Self {
             commitment: Commitment::to(held.data_key(), tenant.tenant, kid, &kek),
             held,
@@ -103,7 +104,7 @@ impl Lease {
             terms: Terms::of(tenant),
             standing,
             made: asked,
-            renew_at: asked + renewal_age(max_age(&tenant.policy)),
+            renew_at,
             taken: AtomicU64::new(0),
             renewal: Turns::default(),
         }

@@ -162,6 +162,11 @@ impl Sealer {
         Ok(OpeningKey::new(tenant.tenant, held, kek))
     }
 
+    /// The key encryption key that an envelope's data key is wrapped under, if it is one of the tenant's. Asks nobody.
+    pub fn kek_of(tenant: &TenantKeys, envelope: &[u8]) -> Result<KekId, SealerError> {
+        registered(tenant, Envelope::parse(envelope)?.wrapping.kek)
+    }
+
     /// Wraps an envelope's data key under the tenant's current key, at the version that wraps now; the payload is neither read nor
     /// changed, and stays bound to its tenant and context. The data key and its id stay the same.
     ///

@@ -119,6 +119,12 @@ impl HealthConfig {
         (self.lease() / 2).clamp(SHORTEST, Duration::from_secs(5))
     }
 
+    /// How long a replica that says nothing is taken to live.
+    #[must_use]
+    pub fn alive(&self) -> Duration {
+        self.beat_pause() * MISSED_BEATS
+    }
+
     /// How often it is looked what is held, and whose key nobody looks at: well within the time for which that counts.
     pub(crate) fn holding_pause(&self) -> Duration {
         let short = (self.period() / 15).min(self.hearing() / 4);

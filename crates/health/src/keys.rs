@@ -61,7 +61,7 @@ impl Keys for Sealer {
     }
 
     fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
-        self.obey(tenant.tenant, refusal);
+        self.obey(tenant, refusal);
     }
 
     fn follow(&self, tenant: &TenantKeys, newest: &KekId) {

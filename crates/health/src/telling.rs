@@ -148,7 +148,8 @@ impl KeyWatch {
             Errand::Version(tenant, kek) => {
                 let health = in_time(store.key_health(*tenant)).await?;
                 let newest = health.and_then(|health| health.newest);
-                if newest.is_none_or(|newest| newest.kek != *kek) {
+                // Before the first look there is none, and the look will find it.
+                if newest.is_some_and(|newest| newest.kek != *kek) {
                     in_time(store.hint(&kek.key)).await?;
                 }
             }

@@ -235,6 +235,17 @@ impl Reached {
     }
 }
 
+impl Reached {
+    /// The same, to change it.
+    async fn to_change(&self) -> Result<MutexGuard<'_, State>, RegistryError> {
+        let state = self.state().await?;
+        if state.cut_off.get(&self.replica) == Some(&Cut::ReadOnly) {
+            return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
+        }
+        Ok(state)
+    }
+}
+
 impl Row {
     /// Makes a look due by then, though it was to be later: its owner has as long after it is due as before.
     fn is_due_by(&mut self, at: OffsetDateTime) {
@@ -379,7 +390,10 @@ impl KeyStore for Reached {
         news: &KeyNews,
         pause: Duration,
     ) -> Result<Option<Revision>, RegistryError> {
-        let mut state = self.state().await?;
+        let mut state = self.to_change().await?;
+        if state.cut_off.get(&self.replica) == Some(&Cut::Untold) {
+            return Err(RegistryError::Unavailable(sqlx::Error::PoolTimedOut));
+        }
         let of_tenant = state.events.iter().rev().filter(|event| event.tenant == tenant);
         let mut since = of_tenant.take_while(|event| !makes_news_again(&event.what, news));
         if since.any(|event| is_same(&event.what, news) && event.at + pause > clock()) {
@@ -408,7 +422,9 @@ impl KeyStore for Reached {
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError> {
         let state = self.state().await?;
         let rows = state.keys.iter().filter(|(tenant, row)| {
-            state.is_active(**tenant) && is_since(row.health.held_at, held) && !is_since(Some(row.looked_at), longer)
+            let is_overdue = !is_since(Some(row.looked_at), longer);
+            let serves = row.health.state == KeyState::Healthy;
+            state.is_active(**tenant) && is_since(row.health.held_at, held) && (is_overdue || !serves)
         });
         Ok(rows.map(|(tenant, _)| *tenant).collect())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use keyferry_crypto::id::TenantId;
 use sqlx::{Postgres, Transaction, postgres::types::PgInterval};
 use tokio::sync::Notify;
 use uuid::Uuid;

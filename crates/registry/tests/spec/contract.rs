@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use keyferry_crypto::tenant::VersionPolicy;
+use keyferry_crypto::{id::TenantId, tenant::VersionPolicy};
 use keyferry_registry::{Idempotency, IdempotencyKey, RegistryError, Revision, Tenant, TenantStatus, TenantStore};
 
 use crate::{

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use keyferry_crypto::id::TenantId;
 use keyferry_registry::{
     Change, Created, Idempotency, Mark, RegistryError, Revision, Since, Slug, Tenant, TenantStore,
 };
