@@ -36,6 +36,18 @@ impl Pace {
         token_max_age_seconds: 2.0,
     };
 
+    /// What a configuration that says nothing is, which `docs/revocation.md` gives the bound of.
+    pub const DEFAULT: Self = Self {
+        period_seconds: 30.0,
+        lease_seconds: 10.0,
+        hearing_seconds: 10.0,
+        version_period_seconds: 60.0,
+        try_seconds: 8.0,
+        confirmation_seconds: 3.0,
+        poll_seconds: 2.0,
+        token_max_age_seconds: 2_700.0,
+    };
+
     /// W: the longest between two looks at a key, if the replica that looks at it dies.
     #[must_use]
     pub fn watch(&self) -> Duration {

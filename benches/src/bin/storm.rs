@@ -43,7 +43,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 async fn measure(count: usize, span: Duration, key: RsaKey) -> Result<(), keyferry_client::Error> {
     let server = PostgresServer::new();
     let world = World::new(Database::Postgres(server.database("registry").await)).await;
-    let fleet = Fleet::start(&world, UNHURRIED, REPLICAS, Ways::Straight).await;
+    let fleet = Fleet::start(&world, Pace::DEFAULT, REPLICAS, Ways::Straight).await;
     let first = fleet.replica(0).process();
     let customer = world.tenant(first, "acme", None).await;
     let key_id = world.import_version(&customer, key.pkcs8());
@@ -97,18 +97,6 @@ async fn measure(count: usize, span: Duration, key: RsaKey) -> Result<(), keyfer
     println!("| 429s of the vault | {} |", unwraps(429));
     Ok(())
 }
-
-/// As it comes, all but for what the harness sets.
-const UNHURRIED: Pace = Pace {
-    period_seconds: 30.0,
-    lease_seconds: 10.0,
-    hearing_seconds: 10.0,
-    version_period_seconds: 60.0,
-    try_seconds: 8.0,
-    poll_seconds: 2.0,
-    token_max_age_seconds: 2_700.0,
-    ..Pace::FAST
-};
 
 /// What the harness starts this program for.
 const COMMANDS: [&str; 2] = ["serve", "migrate"];
