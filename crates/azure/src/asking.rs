@@ -86,7 +86,7 @@ impl VaultTerms<'_> {
     fn heed_wish(&self) -> Result<(), VaultError> {
         match self.claim {
             Claim::Watch => Ok(()),
-            Claim::Question | Claim::Request | Claim::Background => {
+            Claim::Question | Claim::Request | Claim::Background | Claim::Bulk => {
                 self.vault.throttles.admit(&self.way.vault, Instant::now())
             }
         }
@@ -186,7 +186,7 @@ impl AzureKeyVault {
         let deadline = Instant::now() + self.timeouts.total;
         let tries = match toll.claim {
             Claim::Watch => Tries::once(self.retries, deadline),
-            Claim::Question | Claim::Request | Claim::Background => Tries::new(self.retries, deadline),
+            Claim::Question | Claim::Request | Claim::Background | Claim::Bulk => Tries::new(self.retries, deadline),
         };
         let restraint = self.restraints.of(&way.vault);
         let terms = VaultTerms {

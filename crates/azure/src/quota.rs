@@ -61,12 +61,12 @@ impl Quota {
         self.account().window.give_back(units, turn);
     }
 
-    /// Spends `units` for a call that gives way to others: now, and only if less than half of the limit is spent with it. If
-    /// not, the time at which it could be is the error.
-    pub(crate) fn take_spare(&self, units: u32, limit: f64, now: Instant) -> Result<(), Instant> {
+    /// Spends `units` for a call that gives way to others: now, and only if no more than a `share` of the limit is spent with it.
+    /// If not, the time at which it could be is the error.
+    pub(crate) fn take_spare(&self, units: u32, share: f64, now: Instant) -> Result<(), Instant> {
         let mut account = self.account();
-        let half = account.left_of(limit, now) / 2.0;
-        let turn = account.window.turn(units, half, now);
+        let share = account.left_of(share, now);
+        let turn = account.window.turn(units, share, now);
         if turn > now {
             return Err(turn);
         }
@@ -230,7 +230,7 @@ mod tests {
     async fn what_nobody_waits_for_leaves_half_of_the_limit_to_the_others() {
         let now = Instant::now();
         let quota = Quota::new(now);
-        let spare = std::iter::repeat_with(|| quota.take_spare(1, 100.0, now));
+        let spare = std::iter::repeat_with(|| quota.take_spare(1, 50.0, now));
         assert_eq!(spare.take_while(Result::is_ok).count(), 50);
         assert_eq!(taken(&quota, 1, 100.0, now), 50);
     }

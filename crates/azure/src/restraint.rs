@@ -35,6 +35,13 @@ const MAX_WAYS: usize = 8;
 /// What ten seconds buy at a vault: 4,000 calls with RSA-2048 in software.
 const BUDGET: f64 = 4_000.0;
 
+/// The share of a limit that may be spent with a call that nobody waits for. The rest is left to who waits.
+const IN_BACKGROUND: f64 = 1.0 / 2.0;
+
+/// The share of a limit that may be spent with a call in bulk. It is less, so that however many of these there are, keys in use are
+/// still renewed ahead of time.
+const IN_BULK: f64 = 1.0 / 3.0;
+
 /// Second tries are at most this share of the calls to a vault, and [`FREE_TRIES`] a second.
 const TRIED_AGAIN: f32 = 0.2;
 
@@ -56,6 +63,8 @@ pub(crate) enum Claim {
     Request,
     /// Nobody waits: [`Urgency::Background`].
     Background,
+    /// It is one of very many: [`Urgency::Bulk`].
+    Bulk,
 }
 
 /// What a call claims of a vault, and what it costs of its limit for cryptographic calls; nothing if it is not one.
@@ -129,13 +138,18 @@ impl Restraints {
             return Ok(());
         };
         let (quota, limit) = (&restraint.quota, self.limit(vault));
+        let latest = deadline.min(now + self.limits.wait);
         let booked = match toll.claim {
             Claim::Watch | Claim::Question => {
                 quota.take_anyway(units, now);
                 Ok(now)
             }
-            Claim::Request => quota.book(units, limit, deadline.min(now + self.limits.wait), now),
-            Claim::Background => quota.take_spare(units, limit, now).map(|()| now),
+            Claim::Request => quota.book(units, limit, latest, now),
+            Claim::Background => quota.take_spare(units, limit * IN_BACKGROUND, now).map(|()| now),
+            Claim::Bulk => {
+                let spared = wait_for_spare(quota, units, limit * IN_BULK, latest).await;
+                spared.map(|()| now)
+            }
         };
         match booked {
             Ok(turn) if turn <= now => Ok(()),
@@ -147,7 +161,7 @@ impl Restraints {
             }
             Err(turn) => {
                 self.counts.quota_refused.one_more();
-                let left = turn.saturating_duration_since(now);
+                let left = turn.saturating_duration_since(Instant::now());
                 Err(VaultError::new(VaultCause::QuotaSpent, Some(left), Evidence::default()))
             }
         }
@@ -157,7 +171,7 @@ impl Restraints {
     pub(crate) fn look(&self, breaker: &Breaker, claim: Claim) -> Result<(), VaultError> {
         match claim {
             Claim::Watch | Claim::Question => Ok(()),
-            Claim::Request | Claim::Background => self.counted(breaker.look(Instant::now())),
+            Claim::Request | Claim::Background | Claim::Bulk => self.counted(breaker.look(Instant::now())),
         }
     }
 
@@ -165,7 +179,7 @@ impl Restraints {
     pub(crate) fn enter(&self, breaker: &Arc<Breaker>, claim: Claim) -> Result<Pass, VaultError> {
         match claim {
             Claim::Watch | Claim::Question => Ok(breaker.enter_anyway()),
-            Claim::Request | Claim::Background => self.counted(breaker.enter(Instant::now())),
+            Claim::Request | Claim::Background | Claim::Bulk => self.counted(breaker.enter(Instant::now())),
         }
     }
 
@@ -257,6 +271,17 @@ impl Restraint {
     }
 }
 
+/// Waits until less than `share` is spent, and spends what a call in bulk costs; or fails with the time at which it could be, if
+/// that is later than `latest`. No turn is booked ahead: whoever comes meanwhile would have theirs behind it.
+async fn wait_for_spare(quota: &Quota, units: u32, share: f64, latest: Instant) -> Result<(), Instant> {
+    loop {
+        match quota.take_spare(units, share, Instant::now()) {
+            Err(turn) if turn <= latest => sleep_until(turn).await,
+            spared => return spared,
+        }
+    }
+}
+
 impl Waiting<'_> {
     fn end(mut self) {
         self.units = 0;
@@ -275,6 +300,7 @@ impl From<Urgency> for Claim {
             Urgency::Watch => Self::Watch,
             Urgency::Request => Self::Request,
             Urgency::Background => Self::Background,
+            Urgency::Bulk => Self::Bulk,
         }
     }
 }
@@ -349,6 +375,29 @@ mod tests {
         // Now there is room, and nobody waits.
         now(7).expect("at once").unwrap();
         assert_eq!(restraints.stats().quota_refused, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_in_bulk_leave_room_to_all_others_and_wait_for_theirs_before_nobody() {
+        let restraints = shared_by(40);
+        let acme = acme();
+        let now = |urgency| spend(&restraints, &acme, urgency, 8).now_or_never();
+        // 80 units: 26 in bulk, 40 in the background, 80 in all.
+        for (urgency, made) in [(Urgency::Bulk, 3), (Urgency::Background, 2), (Urgency::Request, 5)] {
+            for _ in 0..made {
+                now(urgency).expect("at once").unwrap();
+            }
+            let refused = now(urgency).expect("nobody waits in vain").unwrap_err();
+            assert_eq!(refused.cause(), VaultCause::QuotaSpent, "{urgency:?}");
+            assert!(refused.retry_after().unwrap() > SECOND, "{urgency:?}");
+        }
+        tokio::time::advance(SECOND * 19 / 2).await;
+        let mut in_bulk = Box::pin(spend(&restraints, &acme, Urgency::Bulk, 8));
+        assert!((&mut in_bulk).now_or_never().is_none(), "it waits");
+        // Somebody who comes later is not behind it.
+        restraints.share_among(20);
+        now(Urgency::Request).expect("at once").unwrap();
+        in_bulk.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

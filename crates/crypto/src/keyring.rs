@@ -71,7 +71,7 @@ pub struct SealerLimits {
     pub rewrapped: u64,
     /// The most calls to vaults under way at once.
     pub calls: usize,
-    /// Of them, the most of one tenant. Canaries are not counted.
+    /// Of them, the most of one tenant, half of them at most for rewrapping. Canaries are not counted.
     pub calls_per_tenant: usize,
     /// How long a refusal that may pass is asked about again before it is believed; meanwhile nothing that it would withdraw is
     /// used. It is believed, too, if the vault gives no answer meanwhile. Zero believes it at once.
@@ -349,8 +349,8 @@ impl Keyring {
             Err(error) if self.is_to_be_confirmed(&error) => {
                 self.confirmed(tenant, standing, error, urgency, attempt).await
             }
-            Err(error) if urgency == Urgency::Background && gave_way(&error) => {
-                tracing::debug!(tenant = %standing.tenant(), "a call that nobody waits for leaves the vault to others");
+            Err(error) if matches!(urgency, Urgency::Background | Urgency::Bulk) && gave_way(&error) => {
+                tracing::debug!(tenant = %standing.tenant(), "a call that can wait leaves the vault to others");
                 Err(error)
             }
             answer => {
@@ -360,7 +360,8 @@ impl Keyring {
         }
     }
 
-    /// Makes a call to the vault, if there is room for it, and counts it. There is always room for a canary.
+    /// Makes a call to the vault, if there is room for it, and counts it. There is always room for a canary; one in bulk waits
+    /// for its place.
     async fn attempt<T, C>(
         &self,
         standing: &Standing,
@@ -373,10 +374,8 @@ impl Keyring {
     {
         let _place = match urgency {
             Urgency::Watch => None,
-            Urgency::Request | Urgency::Background => match self.calls.place(standing.tenant()) {
-                Some(place) => Some(place),
-                None => return Err(busy()),
-            },
+            Urgency::Request | Urgency::Background => Some(self.calls.place(standing.tenant()).ok_or_else(busy)?),
+            Urgency::Bulk => Some(self.calls.place_in_bulk(standing.tenant()).await.ok_or_else(busy)?),
         };
         made.count();
         call(urgency).await

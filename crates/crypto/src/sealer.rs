@@ -42,7 +42,7 @@ use crate::{
     secret::SecretBytes,
     standstill::{Standstill, wall_clock},
     tenant::TenantKeys,
-    vault::{KeyVault, VaultError},
+    vault::{KeyVault, Urgency, VaultError},
 };
 pub use crate::{envelope::Content, keyring::SealerLimits, stats::SealerStats};
 
@@ -134,7 +134,8 @@ impl Sealer {
         envelope: &[u8],
     ) -> Result<Opened, SealerError> {
         let envelope = keys::parsed(content, envelope)?;
-        self.key_of(tenant, &envelope).await?.open_parsed(context, &envelope)
+        let key = self.key_of(tenant, &envelope, Urgency::Request).await?;
+        key.open_parsed(context, &envelope)
     }
 
     /// The first step of [`Sealer::seal`]: a data key for one message of `tenant`'s. Waits for the vault only if the tenant
@@ -151,13 +152,20 @@ impl Sealer {
         content: Content,
         envelope: &[u8],
     ) -> Result<OpeningKey, SealerError> {
-        self.key_of(tenant, &keys::parsed(content, envelope)?).await
+        let envelope = keys::parsed(content, envelope)?;
+        self.key_of(tenant, &envelope, Urgency::Request).await
     }
 
     /// The data key that an envelope carries, which must be committed to it.
-    async fn key_of(&self, tenant: &TenantKeys, envelope: &Envelope<'_>) -> Result<OpeningKey, SealerError> {
+    async fn key_of(
+        &self,
+        tenant: &TenantKeys,
+        envelope: &Envelope<'_>,
+        urgency: Urgency,
+    ) -> Result<OpeningKey, SealerError> {
         let kek = registered(tenant, envelope.wrapping.kek)?;
-        let held = self.keyring.unwrapped(tenant, &kek, &envelope.wrapping).await?;
+        let unwrapped = self.keyring.unwrapped(tenant, &kek, &envelope.wrapping, urgency);
+        let held = unwrapped.await?;
         held.prove(tenant.tenant, &envelope.wrapping)?;
         Ok(OpeningKey::new(tenant.tenant, held, kek))
     }
@@ -174,9 +182,11 @@ impl Sealer {
     /// carry it: what it was wrapped to serves for the others, at most as long as the tenant lets a lease last, and no longer
     /// than nothing is evicted or refused there and no newer version is heard of. An envelope that is under that version
     /// already comes back as it is, and if a wrap was done under it in the last ten seconds, none is asked for. So whoever rewraps the same again, having been interrupted, changes nothing.
+    ///
+    /// All of it is as urgent as [`Urgency::Bulk`]: who rewraps very many leaves room for what seals and opens meanwhile.
     pub async fn rewrap(&self, tenant: &TenantKeys, envelope: &[u8]) -> Result<Sealed, SealerError> {
         let parsed = Envelope::parse(envelope)?;
-        let key = self.key_of(tenant, &parsed).await?;
+        let key = self.key_of(tenant, &parsed, Urgency::Bulk).await?;
         let Wrapping { kid, .. } = parsed.wrapping;
         let rewrapped = self.keyring.rewrapped(tenant, key.held(), key.kek(), &parsed.wrapping);
         let Some(wrapped) = rewrapped.await? else {

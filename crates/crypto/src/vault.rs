@@ -54,6 +54,9 @@ pub enum Urgency {
     Request,
     /// Nobody waits. It gives way to the others where the vault's limits are near.
     Background,
+    /// One of very many that somebody has on hand, as rewrapping has: it waits, and takes no more than a share of what the
+    /// tenant's other calls need.
+    Bulk,
 }
 
 /// Why a key vault did not do as asked. Cheap to clone: one failure answers everyone who waited for the same call.

@@ -96,6 +96,21 @@ async fn what_nobody_waits_for_leaves_half_of_the_limit_to_who_waits() {
 }
 
 #[tokio::test]
+async fn what_is_one_of_very_many_leaves_more_than_half_of_the_limit_to_the_others() {
+    let world = World::new().await;
+    let wrapped = wrapped(&world).await;
+    let vault = sharing(&world, 400);
+    let spent = spend(&vault, &tenant(VAULT), &wrapped, Urgency::Bulk).await;
+    assert_eq!(spent.cause(), VaultCause::QuotaSpent);
+    assert!(spent.retry_after().is_some());
+    // Of eight units it has two.
+    unwrap(&vault, &wrapped, Urgency::Background).await.unwrap();
+    for _ in 0..5 {
+        unwrap(&vault, &wrapped, Urgency::Request).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn one_vaults_limit_is_no_others() {
     let world = World::new().await;
     let (wrapped, second) = (wrapped(&world).await, world.second_vault());

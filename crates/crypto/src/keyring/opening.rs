@@ -26,6 +26,8 @@ struct Request<'a> {
     kek: &'a KekId,
     wrapping: &'a Wrapping<'a>,
     slot: Slot,
+    /// [`Urgency::Request`] or [`Urgency::Bulk`].
+    urgency: Urgency,
     now: Instant,
 }
 
@@ -41,6 +43,7 @@ impl Keyring {
         tenant: &TenantKeys,
         kek: &KekId,
         wrapping: &Wrapping<'_>,
+        urgency: Urgency,
     ) -> Unwrapped {
         let slot = Slot::of(tenant, wrapping);
         let now = Instant::now();
@@ -49,6 +52,7 @@ impl Keyring {
             kek,
             wrapping,
             slot,
+            urgency,
             now,
         };
         let Some(held) = self.cache.get(&slot) else {
@@ -153,23 +157,27 @@ impl Keyring {
     }
 
     /// Waits for the call that is under way, or makes one. One that was begun in the background gives way to others, and then is
-    /// none.
+    /// none. Who is in no hurry waits for a hurried one too, and not the other way round.
     async fn wait_for_key(
         self: &Arc<Self>,
         request: &Request<'_>,
         standing: Arc<Standing>,
         landed: impl FnOnce() -> Option<Unwrapped>,
     ) -> Unwrapped {
-        if let Some(flight) = self
-            .unwraps
-            .under_way(&(request.slot, standing.id(), Urgency::Background))
-        {
+        let joined: &[Urgency] = match request.urgency {
+            Urgency::Bulk => &[Urgency::Request, Urgency::Background],
+            Urgency::Watch | Urgency::Request | Urgency::Background => &[Urgency::Background],
+        };
+        for &urgency in joined {
+            let Some(flight) = self.unwraps.under_way(&(request.slot, standing.id(), urgency)) else {
+                continue;
+            };
             match landing(flight).await {
                 Err(error) if gave_way(&error) => {}
                 answer => return answer,
             }
         }
-        landing(self.ask(request, standing, Urgency::Request, landed)).await
+        landing(self.ask(request, standing, request.urgency, landed)).await
     }
 
     /// The standing under which to unwrap with a version of a tenant's key.

@@ -9,6 +9,8 @@
 //! was heard of; so a customer that rotates its key and rewraps at once is not told for long that nothing is to be done, and
 //! many such envelopes cost a wrap in ten seconds. Whose an envelope is must be proven all the same: its data key is unwrapped,
 //! if it is not in the cache.
+//!
+//! Whoever rewraps has very many. So all that is asked for it is asked as in bulk, and leaves the tenant's other calls their places.
 
 use std::{sync::Arc, time::Duration};
 
@@ -86,7 +88,7 @@ impl Keyring {
     ) -> Result<Arc<Rewrapped>, VaultError> {
         let made = Instant::now();
         let Proven { wrapped, opening } = self
-            .wrap_proven(tenant, &standing, held.data_key(), Proof::Shared, Urgency::Request)
+            .wrap_proven(tenant, &standing, held.data_key(), Proof::Shared, Urgency::Bulk)
             .await?;
         let rewrapped = Arc::new(Rewrapped {
             wrapped,

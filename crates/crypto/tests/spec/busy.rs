@@ -6,13 +6,14 @@ use keyferry_crypto::{
     id::TenantId,
     sealer::{Sealed, Sealer, SealerError},
     tenant::TenantKeys,
-    vault::VaultCause,
+    vault::{Call, Urgency, VaultCause},
 };
-use tokio::time::advance;
+use tokio::{task::JoinSet, time::advance};
 use uuid::Uuid;
 
 use crate::fake::{
-    FakeVault, MINUTE, MOST_CALLS, SECOND, cause, made_up, open, opening, seal, start, tenant, tenant_with,
+    FakeVault, MINUTE, MOST_CALLS, SECOND, all_wait, cause, made_up, open, opening, replica, seal, start, tenant,
+    tenant_with,
 };
 
 /// Has the vault hang and as many calls of the tenant's under way as there may be; who made them has given up.
@@ -63,6 +64,42 @@ async fn one_tenants_calls_leave_room_for_anothers() {
     vault.begun(before.wraps, before.unwraps + 1).await;
     vault.goes_on();
     assert_eq!(cause(theirs.await.unwrap()), Some(VaultCause::KeyNotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_rewraps_very_many_leaves_half_of_the_places_to_who_opens() {
+    let (vault, sealer) = start();
+    let one_message_a_key = tenant_with(|policy| policy.lease_max_messages = 1);
+    let mut sealed = vec![];
+    for _ in 0..MOST_CALLS {
+        sealed.push(seal(&sealer, &one_message_a_key).await.unwrap());
+    }
+    vault.rotates();
+    let replica = replica(&vault);
+    vault.hangs();
+    let before = vault.calls();
+    let mut rewraps = JoinSet::new();
+    for sealed in sealed.split_off(MOST_CALLS / 4) {
+        let (replica, tenant) = (Arc::clone(&replica), one_message_a_key.clone());
+        rewraps.spawn(async move { replica.rewrap(&tenant, &sealed.envelope).await });
+    }
+    vault.begun(before.wraps, before.unwraps + MOST_CALLS / 2).await;
+    all_wait().await;
+    assert_eq!(vault.unwraps(), before.unwraps + MOST_CALLS / 2);
+    let opens: Vec<_> = sealed
+        .iter()
+        .map(|sealed| opening(&replica, &one_message_a_key, sealed))
+        .collect();
+    vault.begun(before.wraps, before.unwraps + MOST_CALLS * 3 / 4).await;
+    vault.goes_on();
+    for open in opens {
+        open.await.unwrap().unwrap();
+    }
+    // Those that waited had their turn.
+    for rewrapped in rewraps.join_all().await {
+        rewrapped.unwrap();
+    }
+    assert!(vault.urgencies(Call::Wrap).ends_with(&[Urgency::Bulk]));
 }
 
 #[tokio::test(start_paused = true)]

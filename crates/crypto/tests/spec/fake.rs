@@ -119,7 +119,7 @@ impl FakeVault {
         self.state().newest_fails = cause.into();
     }
 
-    /// The vault is so near to its limits that calls that nobody waits for are not made.
+    /// The vault is so near to its limits that calls that can wait are not made.
     pub(crate) fn is_full(&self, is_full: bool) {
         self.state().is_full = is_full;
     }
@@ -248,7 +248,7 @@ impl FakeVault {
         let gives_way = {
             let mut state = self.state();
             state.asked.push((call, urgency));
-            state.is_full && urgency == Urgency::Background
+            state.is_full && matches!(urgency, Urgency::Background | Urgency::Bulk)
         };
         if !gives_way {
             return Ok(());

@@ -197,7 +197,7 @@ impl KeyVault for Reached {
         data_key: &DataKey,
         urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
-        let what = ["wrap for the watch", "wrap", "wrap ahead"][place(urgency)];
+        let what = ["wrap for the watch", "wrap", "wrap ahead", "wrap in bulk"][place(urgency)];
         let kek = self.call(what, |newest| version(tenant, newest)).await?;
         let mut bytes = vec![PAD; MODULUS];
         for (byte, plain) in bytes.iter_mut().zip(data_key.expose()) {
@@ -210,7 +210,7 @@ impl KeyVault for Reached {
     }
 
     async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey, urgency: Urgency) -> Result<DataKey, VaultError> {
-        let what = ["unwrap for the watch", "unwrap", "unwrap ahead"][place(urgency)];
+        let what = ["unwrap for the watch", "unwrap", "unwrap ahead", "unwrap in bulk"][place(urgency)];
         self.call(what, |_| ()).await?;
         let plain = wrapped.bytes[..32].iter().map(|byte| byte ^ PAD).collect();
         Ok(DataKey::from_unwrapped(plain).expect("32 bytes"))
@@ -228,6 +228,7 @@ fn place(urgency: Urgency) -> usize {
         Urgency::Watch => 0,
         Urgency::Request => 1,
         Urgency::Background => 2,
+        Urgency::Bulk => 3,
     }
 }
 
