@@ -11,7 +11,7 @@ use bytes::Bytes;
 use keyferry_crypto::{
     id::{DirectoryId, VaultHost},
     tenant::Route,
-    vault::{VaultCause, VaultError},
+    vault::{VaultCause, VaultError, is_waited_for},
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -45,6 +45,11 @@ pub(crate) trait Terms: Sync {
 
     /// Whether a try that failed may be followed by another, at that time.
     fn may_try_again(&self, _: Instant) -> bool {
+        true
+    }
+
+    /// Whether anybody is served by another try now.
+    fn is_wanted(&self) -> bool {
         true
     }
 
@@ -103,6 +108,14 @@ impl Terms for VaultTerms<'_> {
     fn may_try_again(&self, then: Instant) -> bool {
         let restraints = &self.vault.restraints;
         restraints.may_try_again(&self.restraint, &self.breaker, self.claim, then)
+    }
+
+    /// Of what nobody waited for from the start, nobody has given up.
+    fn is_wanted(&self) -> bool {
+        match self.claim {
+            Claim::Request | Claim::Bulk => is_waited_for(),
+            Claim::Watch | Claim::Question | Claim::Background => true,
+        }
     }
 
     /// With the token goes what the client has learnt of the vault's challenge.
@@ -260,7 +273,12 @@ impl AzureKeyVault {
             };
             match next {
                 Next::Again(pause) if was_tried && !terms.may_try_again(now + pause) => return Err(error),
-                Next::Again(pause) => again(&error, pause).await,
+                Next::Again(pause) => {
+                    again(&error, pause).await;
+                    if !terms.is_wanted() {
+                        return Err(error);
+                    }
+                }
                 Next::AnotherToken => terms.forget(),
                 Next::GiveUp => return Err(error),
             }

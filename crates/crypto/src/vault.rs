@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+pub use crate::flight::is_waited_for;
 use crate::{id::KekId, secret::DataKey, tenant::TenantKeys};
 
 /// A data key under a key encryption key, wrapped with RSA-OAEP-256 (RFC 8230 §3: COSE algorithm -41).

@@ -1,10 +1,14 @@
 //! How long is waited.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use keyferry_azure::AzureKeyVault;
-use keyferry_crypto::vault::VaultCause;
-use keyferry_emulator::{Fault, Operation};
+use keyferry_crypto::{
+    context::EncryptionContext,
+    sealer::{Content, Sealer, SealerLimits},
+    vault::VaultCause,
+};
+use keyferry_emulator::{Fault, Operation, Order};
 
 use crate::world::{self, VAULT, World, data_key, tenant, wrapped};
 
@@ -49,4 +53,38 @@ async fn a_refusal_that_may_be_over_in_a_moment_is_told_at_once_and_is_the_calle
     assert!(refused.cause().is_doubtful());
     assert_eq!(world.count(Operation::UnwrapKey), 1);
     vault.unwrap(&tenant(VAULT), &wrapped).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_tried_again_for_nobody() {
+    let world = World::new().await;
+    let mut config = world.config(world::secret());
+    // Longer than it takes to give up.
+    config.retries.base = Duration::from_secs(4);
+    config.retries.cap = Duration::from_secs(4);
+    let sealer = || {
+        let vault = Arc::new(AzureKeyVault::new(&config).unwrap());
+        Arc::new(Sealer::new(vault, SealerLimits::default()))
+    };
+    let context = EncryptionContext::default();
+    let sealed = sealer().seal(&tenant(VAULT), Content::Data, &context, b"payroll").await;
+    let (sealed, replica) = (sealed.unwrap(), sealer());
+    world.order(Order::ResetCalls);
+    world.fault(Operation::UnwrapKey, Fault::Status { status: 503 }, None);
+    let open = tokio::spawn({
+        let replica = Arc::clone(&replica);
+        async move {
+            let (keys, context) = (tenant(VAULT), EncryptionContext::default());
+            let opened = replica.open(&keys, Content::Data, &context, &sealed.envelope).await;
+            opened.map(drop)
+        }
+    });
+    while world.count(Operation::UnwrapKey) == 0 {
+        tokio::task::yield_now().await;
+    }
+    open.abort();
+    while replica.stats().vault_failures == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.count(Operation::UnwrapKey), 1);
 }
