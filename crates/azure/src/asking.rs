@@ -219,8 +219,15 @@ impl AzureKeyVault {
                 terms.heed_wish()?;
                 let entered = restraints.enter(&terms.breaker, toll.claim);
                 let pass = entered.map_err(Missed::Kept)?;
-                let attempted = timeout_at(deadline, attempted).await;
-                let outcome = attempted.unwrap_or_else(|_| Err(VaultCause::Timeout.into()));
+                let asked = Instant::now();
+                let Ok(outcome) = timeout_at(deadline, attempted).await else {
+                    let late = VaultError::from(VaultCause::Timeout);
+                    // Where others took the time, its silence says nothing of the vault.
+                    if asked.elapsed() >= self.timeouts.of_a_vault() {
+                        restraints.learn(&way.vault, restraint, pass, Some(&late));
+                    }
+                    return Err(Missed::Failed(late));
+                };
                 if let Err(error) = &outcome {
                     self.throttles.note(&way.vault, error, Instant::now());
                 }

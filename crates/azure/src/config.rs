@@ -163,6 +163,14 @@ pub struct Limits {
     pub breaker_longest: Duration,
 }
 
+impl Timeouts {
+    /// How long a vault is silent that can be said not to answer: for a whole try, or for half of an operation where that is
+    /// shorter.
+    pub(crate) fn of_a_vault(&self) -> Duration {
+        self.per_try.min(self.total / 2)
+    }
+}
+
 impl AzureConfig {
     /// The public cloud, with that application, and defaults for all else.
     #[must_use]

@@ -162,3 +162,22 @@ async fn entras_trouble_is_not_the_vaults() {
     }
     assert_eq!(vault.stats().breakers_opened, 0);
 }
+
+#[tokio::test]
+async fn nor_is_the_time_that_entra_took() {
+    let world = World::new().await;
+    let wrapped = wrapped(&world).await;
+    let mut config = world.config(world::secret());
+    config.timeouts.per_try = HOUR;
+    config.timeouts.total = Duration::from_secs(4);
+    config.limits.breaker_failures = 1;
+    let vault = AzureKeyVault::new(&config).unwrap();
+    world.fault(Operation::Token, Fault::Latency { millis: 2_500 }, None);
+    world.fault(Operation::UnwrapKey, Fault::Latency { millis: 30_000 }, None);
+    // What was left for the vault is less than half of the time.
+    assert_eq!(unwrap_error(&vault, &wrapped).await.cause(), VaultCause::Timeout);
+    assert_eq!(vault.stats().breakers_opened, 0);
+    // The token is there now: all of the time is the vault's.
+    assert_eq!(unwrap_error(&vault, &wrapped).await.cause(), VaultCause::Timeout);
+    assert_eq!(vault.stats().breakers_opened, 1);
+}
