@@ -237,7 +237,11 @@ impl AzureKeyVault {
         };
         terms.restraint.begin();
         let audience = Audience::of(way.directory, &way.vault);
-        self.ask_with_token(audience, tries, &terms, attempt).await
+        let asked = self.ask_with_token(audience, tries, &terms, attempt).await;
+        asked.map_err(|error| match terms.claim {
+            Claim::Watch | Claim::Question => error,
+            Claim::Request | Claim::Background | Claim::Bulk => terms.breaker.told_of(error, Instant::now()),
+        })
     }
 
     /// Tries with a token, on those terms, until an attempt succeeds, fails for good, or the tries or the time are up.

@@ -81,6 +81,18 @@ impl Breaker {
         self.pass(false)
     }
 
+    /// A failure of the vault's as it is told to whoever met it. If it is left alone now, that is with when another call is made:
+    /// sooner brings the same answer.
+    pub(crate) fn told_of(&self, error: VaultError, now: Instant) -> VaultError {
+        if error.retry_after().is_some() || word(error.cause()) != Word::Silent {
+            return error;
+        }
+        match self.look(now) {
+            Ok(()) => error,
+            Err(kept) => VaultError::new(error.cause(), kept.retry_after(), error.evidence().clone()),
+        }
+    }
+
     /// Whether calls are kept from the vault. Not of a way that nobody has gone for long: it may be none any more.
     pub(crate) fn is_open(&self, now: Instant) -> bool {
         matches!(&*self.state(), State::Open { until, .. } if now < *until + ABANDONED)
@@ -304,6 +316,19 @@ mod tests {
         assert_eq!(refused.retry_after(), Some(until - later));
         assert!(breaker.is_open(now));
         assert!(!breaker.is_open(until + Duration::from_hours(1)), "nobody goes there");
+    }
+
+    #[tokio::test]
+    async fn who_met_the_outage_is_told_when_to_come_back_as_well() {
+        let now = Instant::now();
+        let well = Breaker::default().told_of(outage(), now);
+        assert_eq!(well.retry_after(), None);
+        let (breaker, until) = open(now);
+        let told = breaker.told_of(outage(), now);
+        assert_eq!(told.retry_after(), Some(until - now));
+        assert_eq!(told.evidence(), outage().evidence());
+        let refused = breaker.told_of(VaultCause::KeyDisabled.into(), now);
+        assert_eq!(refused.retry_after(), None);
     }
 
     #[tokio::test]
