@@ -115,7 +115,8 @@ pub(crate) fn judged(tenant: &TenantKeys, claimed: Claimed, found: Found, told: 
         Outcome::NotAsked => health.failures,
     };
     let served = found.probed.iter().any(|(_, answer)| answer.is_ok()) || matches!(found.planted, Some(Ok(_)));
-    let is_asked = !matches!(outcome, Outcome::NotAsked);
+    // Of what was not asked nothing is known: a look that leaves a version out is none, whatever the others say.
+    let is_asked = !matches!(outcome, Outcome::NotAsked) && !found.probed.iter().any(was_not_asked);
     let is_first = health.checked_at.is_none();
     let was_refused = matches!(health.state, KeyState::Refused(_));
     // Of a refusal that another replica may not meet, one other tries at once; what two of them met is waited with.
@@ -137,7 +138,7 @@ pub(crate) fn judged(tenant: &TenantKeys, claimed: Claimed, found: Found, told: 
     let due_in = match &outcome {
         // Each of the others tries at once, and then they take turns.
         _ if !keeps && is_tried_at_once => Duration::ZERO,
-        Outcome::NotAsked => terms.period / 4,
+        _ if !is_asked => terms.period / 4,
         _ => pause(&after, is_held, is_first, terms),
     };
     Judged {
@@ -269,6 +270,10 @@ fn refusals(health: &KeyHealth, found: &Found, sealing: Option<&KekId>, told: &R
         refused.insert(canary.kek.clone(), refusal.cause);
     }
     (withdrawn, refused)
+}
+
+fn was_not_asked((_, answer): &(Canary, Result<(), VaultError>)) -> bool {
+    answer.as_ref().is_err_and(|error| state::is_unasked(error.cause()))
 }
 
 fn refusal(kek: &KekId, error: &VaultError) -> Option<Refusal> {

@@ -73,11 +73,16 @@ impl From<&VaultError> for Outcome {
         };
         match error.cause().fault() {
             Fault::Customer => Self::Refuses(trouble()),
-            // Our own limits, which no look should meet.
-            Fault::Unavailable if matches!(error.cause(), VaultCause::Busy | VaultCause::QuotaSpent) => Self::NotAsked,
+            Fault::Unavailable if is_unasked(error.cause()) => Self::NotAsked,
             // A canary is nobody's input: bytes that do not unwrap are an answer that cannot be right.
             Fault::Unavailable | Fault::Caller => Self::InVain(trouble()),
             Fault::Service => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether this is no word of the vault's, but that we did not ask it: our own limits, which looks meet only where very many keys
+/// are in one vault.
+pub(super) fn is_unasked(cause: VaultCause) -> bool {
+    matches!(cause, VaultCause::Busy | VaultCause::QuotaSpent)
 }

@@ -531,4 +531,9 @@ fn what_was_not_asked_is_no_look() {
     assert_eq!((health.checked_at, health.failures), (Some(BEFORE), 0));
     assert!(judged.looked.due_in < PERIOD);
     assert_eq!(judged.looked.news, []);
+    // Nor is one of which a part was not asked, whatever the rest says.
+    let found = probed([(2, None), (1, Some(VaultCause::QuotaSpent))]);
+    let judged = judge(known(KeyState::Healthy, 2), found);
+    assert_eq!(judged.looked.health.checked_at, Some(BEFORE));
+    assert!(judged.looked.due_in < PERIOD);
 }

@@ -362,6 +362,7 @@ impl KeyStore for Reached {
                 } else {
                     due_at
                 };
+                let was_asked = looked.health.checked_at != row.health.checked_at;
                 row.health = KeyHealth {
                     due_at,
                     owner: looked.keeps.then_some(replica),
@@ -370,7 +371,8 @@ impl KeyStore for Reached {
                     ..looked.health.clone()
                 };
                 row.given_up_by = (!looked.keeps).then_some(replica);
-                row.looked_at = row.claimed_at.take().unwrap_or(row.looked_at);
+                let began = row.claimed_at.take().unwrap_or(row.looked_at);
+                row.looked_at = if was_asked { began } else { row.looked_at };
                 row.is_wanted = false;
                 state.looks_saved.push((replica, tenant));
             }

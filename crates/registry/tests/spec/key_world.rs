@@ -54,6 +54,11 @@ pub fn looked(health: KeyHealth) -> Looked {
     Looked {
         health: KeyHealth {
             state: KeyState::Healthy,
+            checked_at: Some(
+                health
+                    .checked_at
+                    .map_or(at(0), |before| before + time::Duration::SECOND),
+            ),
             ..health
         },
         due_in: Duration::from_secs(30),

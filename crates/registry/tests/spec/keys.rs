@@ -36,6 +36,7 @@ on_each_database!(
     what_becomes_held_is_taken_over_from_a_dead_owner,
     what_is_held_still_is_not_due_for_it,
     what_is_held_and_not_looked_at_is_overdue,
+    a_look_that_asked_nobody_is_none,
     a_look_counts_from_its_beginning,
     a_look_that_takes_long_counts_from_its_beginning_and_forgets_nothing,
     a_look_of_the_future_is_none,
@@ -376,6 +377,30 @@ async fn what_is_held_and_not_looked_at_is_overdue(url: &str) {
     assert_eq!(overdue().await, [acme.keys.tenant]);
     raw.passes(70).await;
     assert_eq!(overdue().await, [], "nobody holds anything any more");
+}
+
+/// A vault's limits may be too near for a look, too.
+async fn a_look_that_asked_nobody_is_none(url: &str) {
+    let (store, mut raw) = (open_whole(url).await, Raw::connect(url).await);
+    let (acme, me) = (registered(&*store, "acme").await, ReplicaId::generate());
+    saves(&*store, me, looked(claims_one(&*store, me).await)).await;
+    let overdue = async || {
+        let held = [acme.keys.tenant];
+        store.note_held(&held, Duration::ZERO).await.expect("noted");
+        store.overdue(HELD, Duration::from_secs(50)).await.expect("asked")
+    };
+    assert_eq!(overdue().await, []);
+    raw.passes(40).await;
+    let health = claims_one(&*store, me).await;
+    let before = health.checked_at;
+    let mut look = looked(health);
+    look.health.checked_at = before;
+    saves(&*store, me, look).await;
+    raw.passes(11).await;
+    assert_eq!(overdue().await, [acme.keys.tenant]);
+    raw.passes(20).await;
+    saves(&*store, me, looked(claims_one(&*store, me).await)).await;
+    assert_eq!(overdue().await, []);
 }
 
 /// What a look found is as old as its beginning.

@@ -47,7 +47,8 @@ pub(super) async fn save(
 }
 
 /// Saves the looks at keys that the replica looks after, and answers whose they are. A look that was asked for meanwhile, or that
-/// became due sooner, is still to be had; a version that was hinted at meanwhile is still to be looked up.
+/// became due sooner, is still to be had; a version that was hinted at meanwhile is still to be looked up. The key was looked at only if the vault was asked,
+/// which a look says by another time of having asked.
 async fn update(
     tx: &mut Transaction<'static, Postgres>,
     replica: ReplicaId,
@@ -74,7 +75,9 @@ async fn update(
              owner = case when keeps then owner end,
              owned_until = case when keeps then mine.due_at + $3::interval end,
              given_up_by = case when keeps then null else owner end,
-             claimed_at = null, looked_at = coalesce(claimed_at, looked_at), wanted = false
+             claimed_at = null, wanted = false,
+             looked_at = case when looks.checked_at is distinct from key_health.checked_at then coalesce(claimed_at, looked_at)
+                 else looked_at end
          from looks join mine using (tenant_id)
          where key_health.tenant_id = looks.tenant_id
          returning key_health.tenant_id",

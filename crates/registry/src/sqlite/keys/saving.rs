@@ -66,7 +66,8 @@ async fn update(
              owner = case when ?14 then owner end,
              owned_until = case when ?14 then case when wanted then min(due_at, ?13) else ?13 end + ?15 end,
              given_up_by = case when ?14 then null else owner end,
-             claimed_at = null, looked_at = coalesce(claimed_at, looked_at), wanted = 0
+             claimed_at = null, wanted = 0,
+             looked_at = case when ?7 is distinct from checked_at then coalesce(claimed_at, looked_at) else looked_at end
          where tenant_id = ?1 and owner = ?2",
     )
     .bind(row.tenant_id)
