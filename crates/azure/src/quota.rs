@@ -24,6 +24,8 @@ pub(crate) struct Quota(Mutex<Account>);
 #[derive(Debug)]
 struct Account {
     window: Window,
+    /// What of it is spent with looks.
+    looks: Window,
     /// The share of the limit that was left when the vault last throttled us, and when that was.
     cut: Option<(f64, Instant)>,
     /// What the last call cost.
@@ -36,6 +38,7 @@ impl Quota {
     pub(crate) fn new(now: Instant) -> Self {
         Self(Mutex::new(Account {
             window: Window::new(now),
+            looks: Window::new(now),
             cut: None,
             price: 1,
             promised: now,
@@ -70,6 +73,21 @@ impl Quota {
         if turn > now {
             return Err(turn);
         }
+        account.spend(units, now);
+        Ok(())
+    }
+
+    /// Spends `units` for a look: now, whatever else is spent, unless looks have spent their `share`. If so, the time at which they
+    /// have not is the error. A few are always made, and the share is not less where the vault throttles: others may be why, and
+    /// the less we ask it otherwise, the more depends on looks.
+    pub(crate) fn take_to_look(&self, units: u32, share: f64, now: Instant) -> Result<(), Instant> {
+        let mut account = self.account();
+        let share = share.max(units.saturating_mul(LEAST_LOOKS).into());
+        let turn = account.looks.turn(units, share, now);
+        if turn > now {
+            return Err(turn);
+        }
+        account.looks.spend(units, now);
         account.spend(units, now);
         Ok(())
     }
@@ -135,6 +153,9 @@ impl Account {
         })
     }
 }
+
+/// As many calls as one look at one key makes, each of its versions and another's planting.
+const LEAST_LOOKS: u32 = 10;
 
 /// The longest that somebody is told to stay away while there is room before that.
 const LONGEST_PROMISE: Duration = Duration::from_mins(1);
@@ -243,6 +264,24 @@ mod tests {
         quota.take_anyway(1, now + SECOND);
         let again = now + SECOND * 10 + SECOND / 10;
         assert_eq!(taken(&quota, 1, 10.0, again), 9);
+    }
+
+    #[tokio::test]
+    async fn looks_leave_a_share_to_the_others_and_are_refused_nothing_for_their_sake() {
+        let now = Instant::now();
+        let quota = Quota::new(now);
+        assert_eq!(taken(&quota, 1, 100.0, now), 100);
+        let look = |at| quota.take_to_look(1, 50.0, at);
+        assert_eq!((0..100).filter(|_| look(now).is_ok()).count(), 50);
+        let again = look(now).unwrap_err();
+        assert_eq!(again, now + SECOND * 10 + SECOND / 10);
+        look(again).unwrap();
+        assert_eq!(taken(&quota, 1, 100.0, again), 99);
+        // However little it is.
+        let quota = Quota::new(now);
+        quota.cut(now);
+        let looks = (0..100).filter(|_| quota.take_to_look(8, 0.8, now).is_ok());
+        assert_eq!(looks.count(), 10);
     }
 
     #[tokio::test]

@@ -35,6 +35,10 @@ const MAX_WAYS: usize = 8;
 /// What ten seconds buy at a vault: 4,000 calls with RSA-2048 in software.
 const BUDGET: f64 = 4_000.0;
 
+/// The share of a limit that looks may spend, whatever else is spent. It is far more than they need, unless very many tenants have
+/// their keys in one vault: these shall not spend a customer's whole limit on being watched.
+const TO_LOOK: f64 = 1.0 / 2.0;
+
 /// The share of a limit that may be spent with a call that nobody waits for. The rest is left to who waits.
 const IN_BACKGROUND: f64 = 1.0 / 2.0;
 
@@ -140,7 +144,8 @@ impl Restraints {
         let (quota, limit) = (&restraint.quota, self.limit(vault));
         let latest = deadline.min(now + self.limits.wait);
         let booked = match toll.claim {
-            Claim::Watch | Claim::Question => {
+            Claim::Watch => quota.take_to_look(units, limit * TO_LOOK, now).map(|()| now),
+            Claim::Question => {
                 quota.take_anyway(units, now);
                 Ok(now)
             }

@@ -49,7 +49,8 @@ pub trait KeyVault: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Urgency {
     /// A canary, or what stands in for one where nobody is heard to watch. It is how a withdrawal is noticed: it is made whatever
-    /// else is asked of the vault, once and without a second try, and not answered from what is known of the vault.
+    /// else is asked of the vault, once and without a second try, and not answered from what is known of the vault. Only among
+    /// themselves such calls are bounded: one that is not made fails as [`VaultCause::QuotaSpent`], which is no word of the vault's.
     Watch,
     /// Somebody waits for it.
     Request,

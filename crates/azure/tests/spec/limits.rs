@@ -84,6 +84,24 @@ async fn a_canary_gets_through_where_the_limit_is_spent() {
 }
 
 #[tokio::test]
+async fn looks_are_bounded_and_what_is_beyond_was_not_asked() {
+    let world = World::new().await;
+    let wrapped = wrapped(&world).await;
+    let vault = sharing(&world, 100);
+    world.order(Order::ResetCalls);
+    // Of 32 units.
+    let spent = spend(&vault, &tenant(VAULT), &wrapped, Urgency::Watch).await;
+    assert_eq!(spent.cause(), VaultCause::QuotaSpent);
+    assert!(spent.retry_after().is_some());
+    assert_eq!(world.count(Operation::UnwrapKey), 16);
+    for _ in 0..16 {
+        unwrap(&vault, &wrapped, Urgency::Request).await.unwrap();
+    }
+    // It is no word of the vault's.
+    assert_eq!((vault.stats().throttled, vault.stats().breakers_open), (0, 0));
+}
+
+#[tokio::test]
 async fn what_nobody_waits_for_leaves_half_of_the_limit_to_who_waits() {
     let world = World::new().await;
     let wrapped = wrapped(&world).await;

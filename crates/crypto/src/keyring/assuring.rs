@@ -6,7 +6,9 @@
 //! all along never waits while the vault is well.
 //!
 //! Where a word is needed, the vault is asked as by a canary, past all that is known of it: that it was asked in vain must not be
-//! believed for what was in truth not asked. Ahead of time, such a call gives way to others.
+//! believed for what was in truth not asked. Ahead of time, such a call gives way to others. There are bounds to what a vault is asked
+//! like that, too (one vault's looks have a share of its limit, and no more); beyond them it was not asked: nobody is served, nothing
+//! is evicted, and the next who comes asks again.
 
 use std::{sync::Arc, time::Duration};
 

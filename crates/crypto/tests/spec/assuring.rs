@@ -483,3 +483,25 @@ async fn after_the_machine_stood_still_nothing_was_heard() {
     assert_eq!(vault.unwraps(), 4);
     maintenance.abort();
 }
+
+/// There are bounds of our own to how often a vault is asked for its word.
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_is_not_asked_gives_no_word_and_refuses_nothing() {
+    let (vault, sealer, sealed) = hot().await;
+    let evictions = sealer.stats().evictions;
+    advance(PERIOD).await;
+    vault.fails(VaultCause::QuotaSpent);
+    for sealed in sealed.iter().cycle().take(4) {
+        let opened = open(&sealer, &tenant(), sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::QuotaSpent));
+        assert_eq!(cause(seal(&sealer, &tenant()).await), Some(VaultCause::QuotaSpent));
+    }
+    assert_eq!(sealer.stats().evictions, evictions);
+    // It is believed of the vault that it gives no answer only if it was asked.
+    vault.fails(VaultCause::Timeout);
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    vault.fails(None);
+    for sealed in &sealed {
+        open(&sealer, &tenant(), sealed).await.unwrap();
+    }
+}
