@@ -111,6 +111,14 @@ impl KeyWatch {
         drop(said);
         self.counters.mistrusted.store(mistrusted.len() as u64, Relaxed);
         self.parts.sealer.mistrust(mistrusted);
+        *self.mistrusted_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether the sealer was told lately whose keys nobody looks at. If it was not, as a defect keeps breaking off what tells it,
+    /// nothing may count as heard: it would go on trusting whom it was not told of.
+    pub(crate) fn knows_who_is_watched(&self) -> bool {
+        let told_at = *self.mistrusted_at.lock().unwrap_or_else(PoisonError::into_inner);
+        told_at.elapsed() <= self.config.hearing()
     }
 }
 

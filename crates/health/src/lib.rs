@@ -24,6 +24,7 @@ mod looking;
 mod obeying;
 mod patience;
 mod stats;
+mod supervising;
 mod telling;
 mod tenants;
 mod watch;

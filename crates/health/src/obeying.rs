@@ -21,8 +21,13 @@ use crate::{
 impl KeyWatch {
     /// Takes what the feed tells, in its order, until the feed ends. Another key, another policy or a suspension must hold at once
     /// as well: the keys of every tenant that changes are forgotten.
-    pub(crate) async fn obey(&self, mut feed: Receiver<Changed>) {
+    ///
+    /// Begun anew after it broke off, it evicts everything: what was told then may not have been obeyed.
+    pub(crate) async fn obey(&self, feed: &mut Receiver<Changed>) {
         let sealer = &self.parts.sealer;
+        if self.has_begun_to_obey.swap(true, Relaxed) {
+            sealer.evict_all();
+        }
         loop {
             match feed.recv().await {
                 Ok(Changed::Tenant(tenant)) => sealer.evict(tenant),
@@ -33,8 +38,10 @@ impl KeyWatch {
                 Ok(Changed::Key(event)) => self.take_event(&event).await,
                 Ok(Changed::Heard(at, revision)) => {
                     self.followed.store(revision.0, Relaxed);
-                    *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
-                    sealer.heard(at);
+                    if self.knows_who_is_watched() {
+                        *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+                        sealer.heard(at);
+                    }
                 }
                 Err(RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "changes of tenants were missed: all cached keys are evicted");

@@ -18,6 +18,8 @@ pub struct WatchStats {
     pub looks_failed: u64,
     /// Withdrawals that others found out and this replica obeyed.
     pub withdrawals_obeyed: u64,
+    /// Times that a part of the watch broke off, by a defect, and was begun anew.
+    pub breaks: u64,
     /// Replicas that lived when it was last asked, this one among them.
     pub replicas: u32,
     /// Tenants of whom something is held here and whose keys are not known to be watched.
@@ -34,6 +36,7 @@ pub(crate) struct Counters {
     pub(crate) looks_in_vain: AtomicU64,
     pub(crate) looks_failed: AtomicU64,
     pub(crate) withdrawals_obeyed: AtomicU64,
+    pub(crate) breaks: AtomicU64,
     pub(crate) mistrusted: AtomicU64,
 }
 
@@ -51,6 +54,7 @@ impl Counters {
             looks_in_vain: self.looks_in_vain.load(Relaxed),
             looks_failed: self.looks_failed.load(Relaxed),
             withdrawals_obeyed: self.withdrawals_obeyed.load(Relaxed),
+            breaks: self.breaks.load(Relaxed),
             replicas,
             mistrusted: self.mistrusted.load(Relaxed),
             since_heard,

@@ -68,11 +68,12 @@ struct Subject {
 
 impl KeyWatch {
     /// Tells what this replica learns, for as long as it learns anything.
-    pub(crate) async fn tell(&self, news: Receiver<News>) {
+    pub(crate) async fn tell(&self, news: &mut Receiver<News>) {
+        self.untold.begin_anew();
         tokio::join!(self.learn(news), self.tell_untold());
     }
 
-    async fn learn(&self, mut news: Receiver<News>) {
+    async fn learn(&self, news: &mut Receiver<News>) {
         loop {
             match news.recv().await {
                 Ok(News { tenant, learnt }) => self.take(tenant, learnt),
@@ -227,6 +228,18 @@ impl Untold {
             Some(_) => state.order.push_back(Errand::Refusal(subject.clone())),
             None => {}
         }
+    }
+
+    /// Puts those refusals in line again that are in none, as whoever had them in hand broke off.
+    fn begin_anew(&self) {
+        let mut state = self.state();
+        let subjects: Vec<_> = state.refusals.keys().cloned().map(Errand::Refusal).collect();
+        for errand in subjects {
+            if !state.order.contains(&errand) {
+                state.order.push_back(errand);
+            }
+        }
+        self.more.notify_one();
     }
 
     fn again(&self, errand: Errand) {

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -15,7 +15,11 @@ use keyferry_registry::{
     Changed, Clock, KeyStore, Revision,
     key::{Replica, ReplicaId},
 };
-use tokio::{sync::broadcast::Receiver, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{Mutex as AsyncMutex, broadcast::Receiver},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -56,10 +60,13 @@ pub struct KeyWatch {
     pub(crate) me: Replica,
     /// Subscribed to from the start, so that nothing is missed before the watch runs.
     subscriptions: Mutex<Option<(Receiver<Changed>, Receiver<News>)>>,
+    pub(crate) has_begun_to_obey: AtomicBool,
     /// Up to where the feed was followed, and obeyed.
     pub(crate) followed: AtomicI64,
     /// When the reading of the feed began that was last obeyed.
     pub(crate) heard_at: Mutex<Option<Instant>>,
+    /// When the sealer was last told whose keys nobody looks at; when this replica started if it was not.
+    pub(crate) mistrusted_at: Mutex<Instant>,
     /// How many replicas live.
     pub(crate) replicas: AtomicU32,
     pub(crate) met: Mutex<HashMap<TenantId, Met>>,
@@ -92,8 +99,10 @@ impl KeyWatch {
             parts,
             config,
             me,
+            has_begun_to_obey: AtomicBool::new(false),
             followed: AtomicI64::new(0),
             heard_at: Mutex::default(),
+            mistrusted_at: Mutex::new(Instant::now()),
             replicas: AtomicU32::new(1),
             met: Mutex::default(),
             untold: Untold::default(),
@@ -119,19 +128,26 @@ impl KeyWatch {
     /// Runs until told to stop, once: makes this replica known, looks at keys that are due, tells what is learnt here, obeys what
     /// was learnt elsewhere and says so. Then what it looked after is left to others.
     ///
-    /// No failure of the registry's or a vault's ends it. Run a second time it only ends again.
+    /// No failure of the registry's or a vault's ends it, nor does a part that breaks off. Run a second time it only ends again.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((feed, news)) = subscriptions else { return };
+        // They outlast a part that breaks off, so that nothing is missed but what it had in hand.
+        let (feed, news) = (Arc::new(AsyncMutex::new(feed)), Arc::new(AsyncMutex::new(news)));
         let mut loops = JoinSet::new();
         let this = || Arc::clone(&self);
-        let (obeying, telling, beating, acknowledging, holding) = (this(), this(), this(), this(), this());
-        loops.spawn(async move { obeying.obey(feed).await });
-        loops.spawn(async move { telling.tell(news).await });
-        loops.spawn(async move { beating.beat().await });
-        loops.spawn(async move { acknowledging.acknowledge().await });
-        loops.spawn(async move { holding.watch_what_is_held().await });
-        loops.spawn(this().look_at_keys());
+        loops.spawn(this().keep_up("obeying", move |this| {
+            let feed = Arc::clone(&feed);
+            async move { this.obey(&mut *feed.lock().await).await }
+        }));
+        loops.spawn(this().keep_up("telling", move |this| {
+            let news = Arc::clone(&news);
+            async move { this.tell(&mut *news.lock().await).await }
+        }));
+        loops.spawn(this().keep_up("making itself known", async |this| this.beat().await));
+        loops.spawn(this().keep_up("acknowledging", async |this| this.acknowledge().await));
+        loops.spawn(this().keep_up("watching what is held", async |this| this.watch_what_is_held().await));
+        loops.spawn(this().keep_up("looking", async |this| this.look_at_keys().await));
         stop.run_until_cancelled(until_one_breaks(&mut loops)).await;
         loops.shutdown().await;
         self.leave().await;
@@ -164,7 +180,7 @@ impl KeyWatch {
     }
 }
 
-/// A loop that ended did so because what it listens to is gone; one that broke off has met a defect.
+/// A loop that ended did so because what it listens to is gone. None breaks off but by a defect in what begins them anew.
 async fn until_one_breaks(loops: &mut JoinSet<()>) {
     while let Some(ended) = loops.join_next().await {
         if let Err(error) = ended {

@@ -405,6 +405,7 @@ readings! { SEALER: SealerStats {
 
 readings! { WATCH: WatchStats {
     Counter "keyferry.withdrawals.obeyed" "Withdrawals that other replicas found out and this one obeyed" |s| Some(s.withdrawals_obeyed);
+    Counter "keyferry.watch.breaks" "Times that a part of the watch over keys broke off, by a defect, and was begun anew" |s| Some(s.breaks);
     Gauge "keyferry.replicas" "Replicas that live" |s| Some(s.replicas.into());
     Gauge "keyferry.keys.mistrusted" "Tenants of whom something is held and whose key nobody looks at" |s| Some(s.mistrusted);
     Gauge "keyferry.registry.heard_seconds" "How long ago all was heard and obeyed that other replicas learnt" |s| s.since_heard.map(|heard| heard.as_secs());

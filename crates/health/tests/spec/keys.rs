@@ -27,6 +27,16 @@ pub(crate) struct FakeKeys {
     told: Mutex<Told>,
     /// What it has made known: the refusals that hold, by tenant and version.
     refused: Mutex<HashMap<(TenantId, KekId), VaultCause>>,
+    /// What it panics at.
+    defect: Mutex<Option<Defect>>,
+}
+
+/// Where whoever asks it meets a defect.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Defect {
+    Obeying,
+    Holding,
+    Looking,
 }
 
 /// What it was told, and what it holds.
@@ -49,6 +59,7 @@ impl FakeKeys {
             news: broadcast::channel(64).0,
             told: Mutex::default(),
             refused: Mutex::default(),
+            defect: Mutex::default(),
         })
     }
 
@@ -92,6 +103,16 @@ impl FakeKeys {
         }
     }
 
+    /// Has a defect from now on, or none.
+    pub(crate) fn has(&self, defect: impl Into<Option<Defect>>) {
+        *self.defect.lock().expect("unpoisoned") = defect.into();
+    }
+
+    fn meets(&self, defect: Defect) {
+        let there = *self.defect.lock().expect("unpoisoned");
+        assert_ne!(there, Some(defect), "a defect that the test asked for");
+    }
+
     fn state(&self) -> MutexGuard<'_, Told> {
         self.told.lock().expect("unpoisoned")
     }
@@ -112,6 +133,7 @@ impl Keys for FakeKeys {
     }
 
     fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
+        self.meets(Defect::Obeying);
         let mut state = self.state();
         state.held.remove(&tenant.tenant);
         state.obeyed.push((tenant.tenant, refusal.clone()));
@@ -130,6 +152,7 @@ impl Keys for FakeKeys {
     }
 
     fn holding(&self) -> Vec<TenantId> {
+        self.meets(Defect::Holding);
         self.state().held.iter().copied().collect()
     }
 
@@ -142,6 +165,7 @@ impl Keys for FakeKeys {
     }
 
     async fn probe(&self, tenant: &TenantKeys, canary: &Canary) -> Result<(), VaultError> {
+        self.meets(Defect::Looking);
         let answer = self.vault.probe(self.me, tenant, canary).await;
         // It is learnt as from any other call.
         match &answer {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "in a test, a failure's place is its message")]
 
+mod breaking;
 mod clock;
 mod keys;
 mod load;
