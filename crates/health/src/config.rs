@@ -97,6 +97,13 @@ impl HealthConfig {
                 return Err(ConfigError::Field(field, most));
             }
         }
+        // A look that takes longer is kept by claiming its key again, from half of the lease on.
+        if self.lease() < self.claim_pause() * CLAIMS_IN_A_LEASE {
+            return Err(ConfigError::Field(
+                "lease_seconds",
+                "at least 0.15, and a tenth of period_seconds; 3 is always enough",
+            ));
+        }
         if self.idle_period() < self.period() {
             return Err(ConfigError::Field(
                 "idle_period_seconds",
@@ -160,6 +167,8 @@ fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
+/// So many times it is asked what is due before another may claim a key that is being looked at: twice in the second half.
+const CLAIMS_IN_A_LEASE: u32 = 3;
 /// After which a replica is taken for dead.
 const MISSED_BEATS: u32 = 3;
 const SHORTEST: Duration = Duration::from_millis(50);
@@ -200,6 +209,25 @@ mod tests {
                     "{field} = {span}: {refused:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_lease_is_long_enough_to_be_extended_by_whoever_looks_for_long() {
+        for (period_seconds, lease_seconds, is_accepted) in [
+            (30.0, 3.0, true),
+            (30.0, 2.9, false),
+            (900.0, 3.0, true),
+            (1.0, 0.15, true),
+            (1.0, 0.1, false),
+            (10.0, 0.9, false),
+        ] {
+            let config = HealthConfig {
+                period_seconds,
+                lease_seconds,
+                ..HealthConfig::default()
+            };
+            assert_eq!(config.check().is_ok(), is_accepted, "{period_seconds}, {lease_seconds}");
         }
     }
 

@@ -109,6 +109,29 @@ async fn a_look_that_takes_long_is_made_once_and_keeps_no_other_key_from_being_l
     assert_eq!(world.store.health(slow.keys.tenant).state.slug(), "degraded");
 }
 
+/// A call, what confirms it, and a wrap and an unwrap besides may take longer than the lease.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_takes_longer_than_the_lease_is_kept_from_other_replicas() {
+    let world = World::new();
+    let tenants: Vec<_> = (0..8).map(|_| world.tenant()).collect();
+    let replicas = [world.replica(), world.replica(), world.replica()];
+    for tenant in &tenants {
+        replicas[0].keys.holds(tenant.keys.tenant);
+    }
+    world.passes(PERIOD).await;
+    // So that replicas come to ask at all times, and not only at those at which leases are over.
+    for (tenant, shift) in tenants.iter().zip(1..) {
+        let time = LEASE + SECOND * 5 + Duration::from_millis(170) * shift;
+        world.vault.hangs_for(tenant.keys.tenant, time);
+    }
+    world.passes(PERIOD * 20).await;
+    for tenant in &tenants {
+        let (made, saved) = (world.vault.probes(tenant.keys.tenant), world.looks_at(tenant, 0).len());
+        // The first plants a canary, which is no probe; and one may be under way.
+        assert!((saved - 1..=saved).contains(&made), "{made} looks, {saved} saved");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_look_in_vain_is_tried_by_another_replica_at_once() {
     let world = World::new();

@@ -261,7 +261,10 @@ impl Row {
         let is_over = health.owned_until.is_none_or(|until| until <= now);
         let is_long_due = health.due_at + lease <= now;
         match health.owner {
-            Some(owner) if owner == by => health.due_at <= now && (self.claimed_at.is_none() || is_over),
+            Some(owner) if owner == by => {
+                let is_half_over = health.owned_until.is_none_or(|until| until <= now + lease / 2);
+                health.due_at <= now && (self.claimed_at.is_none() || is_half_over)
+            }
             Some(_) => is_long_due && is_over,
             None => health.due_at <= now && (self.given_up_by != Some(by) || is_long_due),
         }
@@ -331,9 +334,13 @@ impl KeyStore for Reached {
         due.truncate(limit as usize);
         let claimed = due.into_iter().map(|tenant| {
             let row = state.keys.get_mut(&tenant).expect("there");
+            let looks_still = row.health.owner == Some(replica) && row.claimed_at.is_some();
             row.health.owner = Some(replica);
             row.health.owned_until = Some(now + lease);
-            (row.given_up_by, row.claimed_at, row.is_wanted) = (None, Some(now), false);
+            row.given_up_by = None;
+            if !looks_still {
+                (row.claimed_at, row.is_wanted) = (Some(now), false);
+            }
             Claimed {
                 health: row.health.clone(),
                 is_held: is_since(row.health.held_at, held),

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ struct State {
     newest: BTreeMap<TenantId, u8>,
     /// What is answered in place of doing it, by tenant and version.
     fails_at: BTreeMap<(TenantId, Option<u8>), VaultCause>,
-    hang: BTreeSet<TenantId>,
+    hang: BTreeMap<TenantId, Duration>,
     /// Replicas without a way there.
     cut_off: BTreeSet<ReplicaId>,
     plants: Vec<KekId>,
@@ -63,7 +64,12 @@ impl FakeVault {
 
     /// What is asked for a tenant is not answered within the time that a call may take.
     pub(crate) fn hangs(&self, tenant: TenantId) {
-        self.state().hang.insert(tenant);
+        self.hangs_for(tenant, TRY);
+    }
+
+    /// The same, and that it is not is said only after so long.
+    pub(crate) fn hangs_for(&self, tenant: TenantId, time: Duration) {
+        self.state().hang.insert(tenant, time);
     }
 
     pub(crate) fn is_cut_off(&self, replica: ReplicaId) {
@@ -120,13 +126,14 @@ impl FakeVault {
     async fn admit(&self, by: ReplicaId, tenant: TenantId, kek: Option<&KekId>) -> Result<(), VaultError> {
         let (hangs, fails) = {
             let state = self.state();
-            let hangs = state.hang.contains(&tenant) || state.cut_off.contains(&by);
+            let is_cut_off = state.cut_off.contains(&by);
+            let hangs = state.hang.get(&tenant).copied().or(is_cut_off.then_some(TRY));
             let all = state.fails_at.get(&(tenant, None));
             let version = kek.and_then(|kek| state.fails_at.get(&(tenant, Some(number(kek)))));
             (hangs, all.or(version).copied())
         };
-        if hangs {
-            tokio::time::sleep(TRY).await;
+        if let Some(time) = hangs {
+            tokio::time::sleep(time).await;
             return Err(VaultCause::Timeout.into());
         }
         fails.map_or(Ok(()), |cause| Err(cause.into()))

@@ -22,9 +22,10 @@ pub trait KeyStore: Send + Sync + 'static {
     async fn leave(&self, replica: ReplicaId) -> Result<(), RegistryError>;
 
     /// Claims up to `limit` keys of active tenants that are due and that this replica, or nobody, looks after; each for `lease`
-    /// from now. Its own come first. One that is claimed is nobody's to claim, not this replica's either, before it is saved or its
-    /// lease is over; one whose owner does not claim it is anybody's once it is due for longer than `lease`. A key that a replica has given up (see [`Looked::keeps`]) is claimed by it again only once it
-    /// is due for longer than `lease`. `held` is how long ago a replica may have said that it holds something.
+    /// from now. Its own come first. One that is claimed is nobody else's to claim before it is saved or its lease is over, and this
+    /// replica's again from half of that on: so one that looks for long keeps the key, and one that died loses it. One whose owner
+    /// does not claim it is anybody's once it is due for longer than `lease`. A key that a replica has given up (see
+    /// [`Looked::keeps`]) is claimed by it again only once it is due for longer than `lease`. `held` is how long ago a replica may have said that it holds something.
     async fn claim_keys(
         &self,
         replica: ReplicaId,

@@ -21,6 +21,7 @@ on_each_database!(
     a_registered_tenants_key_is_unknown_and_due,
     a_tenant_that_the_release_before_registers_has_its_key_looked_at,
     a_key_that_is_looked_at_is_nobody_elses_until_the_lease_is_over,
+    a_key_whose_look_takes_long_stays_with_whoever_looks,
     a_key_is_its_owners_until_it_is_late_by_the_lease,
     a_replicas_own_keys_come_first,
     a_key_that_was_given_up_goes_to_another,
@@ -100,6 +101,26 @@ async fn a_key_is_its_owners_until_it_is_late_by_the_lease(url: &str) {
     saves(&*store, me, look).await;
     raw.passes(40).await;
     assert_eq!(claimed(&*store, other).await, [acme.keys.tenant], "its owner is silent");
+}
+
+/// From half of the lease on, so that no other comes first.
+async fn a_key_whose_look_takes_long_stays_with_whoever_looks(url: &str) {
+    let (store, mut raw) = (open_whole(url).await, Raw::connect(url).await);
+    let acme = registered(&*store, "acme").await;
+    let (me, other) = (ReplicaId::generate(), ReplicaId::generate());
+    let look = looked(claims_one(&*store, me).await);
+    raw.passes(4).await;
+    assert_eq!(claimed(&*store, me).await, [], "it is early");
+    raw.passes(2).await;
+    assert_eq!(claimed(&*store, me).await, [acme.keys.tenant]);
+    raw.passes(9).await;
+    assert_eq!(claimed(&*store, other).await, []);
+    saves(&*store, me, look).await;
+    assert_eq!(
+        health(&*store, &acme).await.state,
+        KeyState::Healthy,
+        "fifteen seconds later"
+    );
 }
 
 async fn a_replicas_own_keys_come_first(url: &str) {

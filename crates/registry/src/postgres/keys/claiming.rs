@@ -13,8 +13,8 @@ use crate::{
 /// over.
 ///
 /// An owner that is not looking has until `lease` after a key is due, so that a key which becomes due earlier than it was to be is
-/// taken over the earlier, too; one that looks, until its claim ends. If it claims the key again then, as it looks still, its look is
-/// as old as it was, and what was asked for during it is still to be had.
+/// taken over the earlier, too; one that looks, until its claim ends. It claims the key again from half of that on, before anybody
+/// else can, as it looks still: its look is as old as it was, and what was asked for during it is still to be had.
 pub(super) async fn claim(
     store: &PostgresStore,
     replica: ReplicaId,
@@ -27,7 +27,7 @@ pub(super) async fn claim(
         "with mine as materialized (
              select tenant_id from key_health
              where watched and owner = $1 and due_at <= statement_timestamp()
-                 and (claimed_at is null or owned_until <= statement_timestamp())
+                 and (claimed_at is null or owned_until <= statement_timestamp() + $2::interval / 2)
              order by due_at limit $4 for no key update skip locked),
          free as materialized (
              select tenant_id from key_health

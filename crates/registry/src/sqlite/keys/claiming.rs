@@ -31,7 +31,7 @@ pub(super) async fn claim(
              select tenant_id from key_health
              where watched and due_at <= ?2
                  and case when owner is null then given_up_by is not ?1 or due_at <= ?2 - ?3
-                     when owner = ?1 then claimed_at is null or owned_until <= ?2
+                     when owner = ?1 then claimed_at is null or owned_until <= ?2 + ?3 / 2
                      else due_at <= ?2 - ?3 and owned_until <= ?2 end
              order by owner is not ?1, owner is not null, due_at limit ?5)
          returning tenant_id, state, cause, evidence, since, checked_at, served_at, newest, newest_seen_at, canaries, failures,
