@@ -301,6 +301,12 @@ impl Config {
                 message: format!("must be {expected}"),
             },
         )?;
+        // Else a replica to which no notification comes is deaf between two polls, and asks vaults in vain.
+        require(
+            registry.poll <= self.health.hearing() / 2,
+            "registry.poll_seconds",
+            "must not be more than half of health.hearing_seconds, in which the registry must be heard",
+        )?;
         require(
             (0.0..=1.0).contains(&self.telemetry.trace_ratio),
             "telemetry.trace_ratio",

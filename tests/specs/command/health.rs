@@ -16,7 +16,7 @@ const SHORT: &str = "
 [health]
 period_seconds = 1.0
 lease_seconds = 1.0
-hearing_seconds = 2.0
+hearing_seconds = 4.0
 ";
 
 /// An operator's command line, beside two replicas that look at keys often.

@@ -251,6 +251,11 @@ fn how_vaults_and_keys_are_treated_is_refused_by_its_path_too() {
             "registry.poll_seconds: must not be 0",
         ),
         (
+            "[health]\nhearing_seconds = 3",
+            ("KEYFERRY_REGISTRY__POLL_SECONDS", "1.6"),
+            "registry.poll_seconds: must not be more than half of health.hearing_seconds, in which the registry must be heard",
+        ),
+        (
             "[events]",
             ("", ""),
             "events: exactly one of secret_file and entra is needed",
