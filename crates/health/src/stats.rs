@@ -24,8 +24,8 @@ pub struct WatchStats {
     pub replicas: u32,
     /// Tenants of whom something is held here and whose keys are not known to be watched.
     pub mistrusted: u64,
-    /// How long ago that was begun after which all was heard; never if absent.
-    pub since_heard: Option<Duration>,
+    /// How long ago that was begun after which all was heard; since its start if nothing was.
+    pub since_heard: Duration,
 }
 
 /// Counts.
@@ -47,7 +47,7 @@ impl Counters {
     }
 
     /// What was counted, with what is known otherwise.
-    pub(crate) fn stats(&self, replicas: u32, since_heard: Option<Duration>) -> WatchStats {
+    pub(crate) fn stats(&self, replicas: u32, since_heard: Duration) -> WatchStats {
         WatchStats {
             looks_served: self.looks_served.load(Relaxed),
             looks_refused: self.looks_refused.load(Relaxed),

@@ -60,6 +60,7 @@ pub struct KeyWatch {
     pub(crate) me: Replica,
     /// Subscribed to from the start, so that nothing is missed before the watch runs.
     subscriptions: Mutex<Option<(Receiver<Changed>, Receiver<News>)>>,
+    started: Instant,
     pub(crate) has_begun_to_obey: AtomicBool,
     /// Up to where the feed was followed, and obeyed.
     pub(crate) followed: AtomicI64,
@@ -103,6 +104,7 @@ impl KeyWatch {
             followed: AtomicI64::new(0),
             heard_at: Mutex::default(),
             mistrusted_at: Mutex::new(Instant::now()),
+            started: Instant::now(),
             replicas: AtomicU32::new(1),
             met: Mutex::default(),
             untold: Untold::default(),
@@ -121,7 +123,7 @@ impl KeyWatch {
     #[must_use]
     pub fn stats(&self) -> WatchStats {
         let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let since_heard = heard_at.map(|at| at.elapsed());
+        let since_heard = heard_at.unwrap_or(self.started).elapsed();
         self.counters.stats(self.replicas.load(Relaxed), since_heard)
     }
 

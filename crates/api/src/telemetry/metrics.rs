@@ -408,7 +408,7 @@ readings! { WATCH: WatchStats {
     Counter "keyferry.watch.breaks" "Times that a part of the watch over keys broke off, by a defect, and was begun anew" |s| Some(s.breaks);
     Gauge "keyferry.replicas" "Replicas that live" |s| Some(s.replicas.into());
     Gauge "keyferry.keys.mistrusted" "Tenants of whom something is held and whose key nobody looks at" |s| Some(s.mistrusted);
-    Gauge "keyferry.registry.heard_seconds" "How long ago all was heard and obeyed that other replicas learnt" |s| s.since_heard.map(|heard| heard.as_secs());
+    Gauge "keyferry.registry.heard_seconds" "How long ago all was heard and obeyed that other replicas learnt; since the start if never" |s| Some(s.since_heard.as_secs());
 } }
 
 readings! { VAULTS: VaultStats {

@@ -57,7 +57,7 @@ async fn nothing_counts_as_heard_while_it_cannot_be_told_who_is_watched() {
     let heard_at = one.keys.told().heard_at;
     world.passes(PERIOD).await;
     assert_eq!(one.keys.told().heard_at, heard_at);
-    assert!(one.watch.stats().since_heard.is_some_and(|since| since >= PERIOD));
+    assert!(one.watch.stats().since_heard >= PERIOD);
     one.keys.has(None);
     world.passes(SECOND * 3).await;
     assert!(one.keys.told().heard_at > heard_at);

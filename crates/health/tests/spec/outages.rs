@@ -96,7 +96,18 @@ async fn nothing_counts_as_heard_while_the_registry_is_away() {
     world.store.goes_away();
     world.passes(MINUTE).await;
     assert_eq!(one.keys.told().heard_at, before);
-    assert!(one.watch.stats().since_heard.is_some_and(|since| since >= MINUTE));
+    assert!(one.watch.stats().since_heard >= MINUTE);
+}
+
+/// An alert goes by how long ago it was, and must not wait for a first time.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_never_heard_counts_from_its_start() {
+    let world = World::new();
+    world.store.goes_away();
+    let one = world.replica();
+    world.passes(MINUTE).await;
+    assert_eq!(one.keys.told().heard_at, None);
+    assert!(one.watch.stats().since_heard >= MINUTE);
 }
 
 #[tokio::test(start_paused = true)]

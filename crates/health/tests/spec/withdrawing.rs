@@ -195,7 +195,7 @@ async fn what_was_heard_is_obeyed_before_it_counts_as_heard() {
     let told = two.keys.told();
     assert!(told.heard_at > before);
     assert_eq!(told.obeyed.len(), 1);
-    assert!(two.watch.stats().since_heard.is_some_and(|since| since <= SECOND));
+    assert!(two.watch.stats().since_heard <= SECOND);
 }
 
 #[tokio::test(start_paused = true)]
