@@ -159,8 +159,11 @@ pub struct KeyEvent {
 pub struct Acknowledgements {
     /// The replicas that have, in the order of time.
     pub acknowledged: Vec<Acknowledgement>,
+    /// Those that have obeyed it without saying so of it alone: they missed what was told, and have evicted everything.
+    #[serde(default)]
+    pub followed: Vec<Silent>,
     /// Those that live and have not.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<Silent>,
 }
 
 /// That a replica has obeyed a withdrawal.
@@ -174,9 +177,9 @@ pub struct Acknowledgement {
     pub at: String,
 }
 
-/// A replica that has not obeyed a withdrawal yet.
+/// A replica that has not said of a withdrawal that it has obeyed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
+pub struct Silent {
     /// Its id.
     pub replica: String,
     /// Its name.

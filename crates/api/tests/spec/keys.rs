@@ -45,7 +45,7 @@ fn replica(number: u128, name: &str) -> Replica {
         release: "1.2.3".to_owned(),
         started_at: now(),
         seen_at: now(),
-        followed: Revision(7),
+        followed: Revision(0),
     }
 }
 
@@ -259,6 +259,34 @@ async fn a_withdrawal_tells_who_obeyed_it_and_who_has_not_said_so() {
         (vec!["one".to_owned()], vec!["other".to_owned()])
     );
     assert!(told["acknowledged"][0]["at"].is_string());
+    assert_eq!(names("followed"), [""; 0]);
+}
+
+/// One that lags behind the feed evicts everything, and cannot say what it has obeyed thereby.
+#[tokio::test]
+async fn a_replica_that_has_followed_the_feed_beyond_a_withdrawal_has_obeyed_it() {
+    let world = World::new().await;
+    let revision = whatever_can_happen(&world, "acme").await;
+    let other = world.store.replicas(LEASE).await.unwrap();
+    let other = other.into_iter().find(|replica| replica.name == "other").unwrap();
+    let path = format!("{KEY}/events/{revision}/acknowledgements");
+    for (followed, expected) in [(revision - 1, "missing"), (revision, "followed")] {
+        let other = Replica {
+            followed: Revision(followed),
+            ..other.clone()
+        };
+        lives(&world, &other).await;
+        let told = read(&world, &path).await.with(200);
+        let lists = ["acknowledged", "followed", "missing"].into_iter();
+        let named = lists.filter(|list| {
+            told[list]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|replica| replica["name"] == "other")
+        });
+        assert_eq!(named.collect::<Vec<_>>(), [expected]);
+    }
 }
 
 #[tokio::test]
@@ -281,7 +309,11 @@ async fn what_is_no_withdrawal_of_the_tenants_has_no_acknowledgements() {
 #[tokio::test]
 async fn the_replicas_that_live_are_listed() {
     let world = World::new().await;
-    lives(&world, &replica(1, "one")).await;
+    let one = Replica {
+        followed: Revision(7),
+        ..replica(1, "one")
+    };
+    lives(&world, &one).await;
     let listed = read(&world, "/v1/admin/replicas").await.with(200);
     let one = &listed["replicas"][0];
     assert_eq!(listed["replicas"].as_array().unwrap().len(), 1);

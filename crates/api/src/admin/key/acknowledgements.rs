@@ -25,9 +25,12 @@ use crate::{
 pub(super) struct KeyAcknowledgements {
     /// The replicas that have obeyed it, in the order of time.
     acknowledged: Vec<AcknowledgementDocument>,
-    /// The replicas that lived then, and have not said that they have obeyed it. One that died is among them, for a day: nothing
-    /// tells it from one that is cut off.
-    missing: Vec<MissingDocument>,
+    /// The replicas that have obeyed it without saying so of it alone, no later than they were last seen: they have followed the
+    /// feed beyond it. One that missed what was told evicts everything it holds, and does not know what it was.
+    followed: Vec<SeenDocument>,
+    /// The replicas that lived then, and have neither. One that died is among them, for a day: nothing tells it from one that is
+    /// cut off.
+    missing: Vec<SeenDocument>,
 }
 
 /// That a replica has obeyed a withdrawal.
@@ -42,10 +45,10 @@ struct AcknowledgementDocument {
     at: String,
 }
 
-/// A replica that has not said that it has obeyed.
+/// A replica that has not said of this withdrawal that it has obeyed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MissingKeyAcknowledgement)]
-struct MissingDocument {
+struct SeenDocument {
     /// Which replica.
     replica: String,
     /// Where it runs: its host name.
@@ -78,10 +81,12 @@ pub(super) async fn list_tenant_key_acknowledgements(
     let acknowledged = app.store().acknowledgements(event.revision).await?;
     let age: Duration = ((app.clock())() - event.at).try_into().unwrap_or_default();
     let seen_since = app.store().replicas(age.saturating_add(app.alive())).await?;
-    let missing = missing(&event, &acknowledged, &seen_since);
+    let (followed, missing): (Vec<_>, Vec<_>) =
+        silent(&event, &acknowledged, &seen_since).partition(|replica| replica.followed >= event.revision);
     Ok(Json(KeyAcknowledgements {
         acknowledged: acknowledged.iter().map(AcknowledgementDocument::from).collect(),
-        missing,
+        followed: followed.into_iter().map(SeenDocument::from).collect(),
+        missing: missing.into_iter().map(SeenDocument::from).collect(),
     }))
 }
 
@@ -113,18 +118,27 @@ fn none() -> Problem {
     Problem::new(Kind::KeyEventNotFound)
 }
 
-/// The replicas of which an acknowledgement is still expected.
-fn missing(event: &KeyEvent, acknowledged: &[Acknowledgement], lived: &[Replica]) -> Vec<MissingDocument> {
+/// The replicas that lived when it was told, and have not acknowledged it.
+fn silent<'a>(
+    event: &KeyEvent,
+    acknowledged: &[Acknowledgement],
+    lived: &'a [Replica],
+) -> impl Iterator<Item = &'a Replica> {
     let acknowledged: HashSet<_> = acknowledged.iter().map(|said| said.replica).collect();
+    let told_at = event.at;
     lived
         .iter()
-        .filter(|replica| replica.started_at <= event.at && !acknowledged.contains(&replica.id))
-        .map(|replica| MissingDocument {
+        .filter(move |replica| replica.started_at <= told_at && !acknowledged.contains(&replica.id))
+}
+
+impl From<&Replica> for SeenDocument {
+    fn from(replica: &Replica) -> Self {
+        Self {
             replica: replica.id.to_string(),
             name: replica.name.clone(),
             seen_at: rfc3339(replica.seen_at),
-        })
-        .collect()
+        }
+    }
 }
 
 impl From<&Acknowledgement> for AcknowledgementDocument {

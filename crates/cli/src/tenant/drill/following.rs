@@ -42,10 +42,10 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) struct Obeyed {
     pub(super) name: String,
-    /// When, by the registry's clock.
-    pub(super) at: String,
-    /// How many seconds after the act.
-    pub(super) after: Measured,
+    /// When, by the registry's clock. Not known of one that has evicted everything, having missed what was told.
+    pub(super) at: Option<String>,
+    /// How many seconds after the act; not known of such a one if it was over before the drill began.
+    pub(super) after: Option<Measured>,
 }
 
 /// Seconds after the act, and by whose clock.
@@ -93,13 +93,29 @@ impl Following {
     pub(super) fn note(&mut self, heard: &Acknowledgements, seen: Instant) {
         for acknowledgement in &heard.acknowledged {
             let after = self.measured(&acknowledgement.at, seen);
-            self.obeyed
+            let obeyed = self
+                .obeyed
                 .entry(acknowledgement.replica.clone())
                 .or_insert_with(|| Obeyed {
                     name: acknowledgement.name.clone(),
-                    at: acknowledgement.at.clone(),
-                    after,
+                    at: None,
+                    after: None,
                 });
+            // It may have been known before that it has obeyed, but not when.
+            obeyed.at.get_or_insert_with(|| acknowledgement.at.clone());
+            obeyed.after.get_or_insert(after);
+        }
+        for followed in &heard.followed {
+            let is_seen_here = self.act.known != Known::GivenAfterwards;
+            let after = is_seen_here.then(|| Measured {
+                seconds: self.act.until(seen),
+                is_own: true,
+            });
+            self.obeyed.entry(followed.replica.clone()).or_insert_with(|| Obeyed {
+                name: followed.name.clone(),
+                at: None,
+                after,
+            });
         }
         self.missing = Some(heard.missing.iter().map(|missing| missing.replica.clone()).collect());
     }
@@ -171,7 +187,7 @@ const CLOCKS_DIFFER: f64 = 5.0;
 pub(super) mod tests {
     use std::time::Duration;
 
-    use keyferry_client::key::{Acknowledgement, Missing};
+    use keyferry_client::key::{Acknowledgement, Silent};
 
     use super::{
         super::{super::key::tests::key, act::tests::noon, tests::tenant},
@@ -208,6 +224,10 @@ pub(super) mod tests {
 
     pub(crate) fn heard(acknowledged: &[&str], missing: &[&str]) -> Acknowledgements {
         let name = |id: &str| format!("host-{id}");
+        let silent = |id: &&str| Silent {
+            replica: (*id).into(),
+            name: name(id),
+        };
         Acknowledgements {
             acknowledged: acknowledged
                 .iter()
@@ -217,13 +237,8 @@ pub(super) mod tests {
                     at: "2026-11-25T12:00:10Z".into(),
                 })
                 .collect(),
-            missing: missing
-                .iter()
-                .map(|id| Missing {
-                    replica: (*id).into(),
-                    name: name(id),
-                })
-                .collect(),
+            followed: Vec::new(),
+            missing: missing.iter().map(silent).collect(),
         }
     }
 
@@ -257,7 +272,7 @@ pub(super) mod tests {
         following.note(&heard(&["a", "b"], &[]), seconds(12));
         assert!(following.is_over());
         let after = |id: &str| following.obeyed[id].after;
-        let own = |seconds| Measured { seconds, is_own: true };
+        let own = |seconds| Some(Measured { seconds, is_own: true });
         assert_eq!((after("a"), after("b")), (own(9.0), own(12.0)));
         assert_eq!(following.gone().map(|gone| gone.id.as_str()).collect::<Vec<_>>(), ["c"]);
     }
@@ -270,7 +285,28 @@ pub(super) mod tests {
         following.note(&heard(&["a"], &[]), late);
         let registrys = |seconds| Measured { seconds, is_own: false };
         assert_eq!(following.found.as_ref().unwrap().after, registrys(9.0));
-        assert_eq!(following.obeyed["a"].after, registrys(10.0));
+        assert_eq!(following.obeyed["a"].after, Some(registrys(10.0)));
+    }
+
+    /// It has missed what was told, evicted everything, and followed on.
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_has_followed_beyond_the_withdrawal_has_obeyed_it() {
+        let followed = || Acknowledgements {
+            followed: heard(&[], &["b", "c"]).missing,
+            ..heard(&["a"], &[])
+        };
+        for (known, after) in [(Known::Enter, Some(9.0)), (Known::GivenAfterwards, None)] {
+            let mut following = following(known);
+            let seen = Instant::now() + Duration::from_secs(9);
+            assert_eq!(following.hear(&[withdrawn(9, Some("1"))], seen), Some(9));
+            following.note(&followed(), seen);
+            assert!(following.is_over());
+            let b = &following.obeyed["b"];
+            assert_eq!((b.after.map(|after| after.seconds), b.at.as_ref()), (after, None));
+            // It says so after all.
+            following.note(&heard(&["a", "b"], &[]), seen);
+            assert!(following.obeyed["b"].at.is_some() && following.obeyed["b"].after.is_some());
+        }
     }
 
     #[tokio::test(start_paused = true)]

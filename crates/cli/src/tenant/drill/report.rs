@@ -105,7 +105,7 @@ struct ReplicaLine {
     replica: String,
     name: String,
     release: Option<String>,
-    /// `obeyed`, `not obeyed` or `gone`.
+    /// `obeyed`, `not obeyed`, `gone`, or `evicted all`: it has obeyed without knowing what.
     outcome: &'static str,
     /// When it had obeyed, by the registry's clock.
     obeyed_at: Option<String>,
@@ -161,7 +161,9 @@ impl Report {
             verdict: match Verdict::of(is_over, longest, followed, allowed) {
                 // The act was earlier than the moment that is counted from, by so much or by nobody knows how much.
                 Verdict::Within
-                    if following.is_premature() || longest.is_some_and(|longest| longest + act.took > allowed) =>
+                    if following.is_premature()
+                        || following.obeyed.values().any(|obeyed| obeyed.after.is_none())
+                        || longest.is_some_and(|longest| longest + act.took > allowed) =>
                 {
                     Verdict::Unfinished
                 }
@@ -244,10 +246,10 @@ fn replicas(following: &Following) -> Vec<ReplicaLine> {
         replica: id.clone(),
         name: obeyed.name.clone(),
         release: release(id),
-        outcome: "obeyed",
-        obeyed_at: Some(obeyed.at.clone()),
-        after_seconds: Some(obeyed.after.seconds),
-        clock: Some(obeyed.after.clock()),
+        outcome: if obeyed.at.is_some() { OBEYED } else { EVICTED_ALL },
+        obeyed_at: obeyed.at.clone(),
+        after_seconds: obeyed.after.map(|after| after.seconds),
+        clock: obeyed.after.map(Measured::clock),
     });
     let gone: Vec<_> = following.gone().map(|replica| replica.id.as_str()).collect();
     let others = following
@@ -306,6 +308,19 @@ fn not_measured(facts: &Facts<'_>, opening: Option<&Requests>) -> Vec<String> {
         "When replicas obeyed that the registry did not know to live: one that is cut off from it asks the vault itself, and says so when it is back."
             .to_owned(),
     );
+    let evicted: Vec<_> = facts
+        .following
+        .obeyed
+        .values()
+        .filter(|obeyed| obeyed.at.is_none())
+        .collect();
+    if !evicted.is_empty() {
+        let names: Vec<_> = evicted.iter().map(|obeyed| obeyed.name.as_str()).collect();
+        told.push(format!(
+            "When exactly these replicas obeyed, which missed what was told and evicted everything that they held: {}.",
+            names.join(", ")
+        ));
+    }
     let gone: Vec<_> = facts.following.gone().map(|replica| replica.name.as_str()).collect();
     if !gone.is_empty() {
         told.push(format!(
@@ -316,6 +331,8 @@ fn not_measured(facts: &Facts<'_>, opening: Option<&Requests>) -> Vec<String> {
     told
 }
 
+const OBEYED: &str = "obeyed";
+const EVICTED_ALL: &str = "evicted all";
 const GONE: &str = "gone";
 const NOT_OBEYED: &str = "not obeyed";
 
