@@ -76,7 +76,8 @@ create trigger key_health_follows after update on tenants
         is distinct from (old.status, old.directory_id, old.vault, old.key_name, old.key_version, old.route, old.route_address))
     execute function key_health_follows();
 
--- What happened to keys: a part of the change feed. It is only added to, and forgotten after 90 days.
+-- What happened to keys: a part of the change feed. It is only added to, and forgotten after 90 days; of one key
+-- to which much happens all but the newest after two.
 create table key_events (
     -- Drawn from the tenants' sequence, under the same lock.
     revision  bigint primary key check (revision >= 1),
@@ -96,7 +97,7 @@ end $$;
 create trigger key_events_stay before update on key_events
     for each row execute function key_events_stay();
 create trigger key_events_stay_recent before delete on key_events
-    for each row when (old.at > statement_timestamp() - interval '90 days') execute function key_events_stay();
+    for each row when (old.at > statement_timestamp() - interval '2 days') execute function key_events_stay();
 create trigger key_events_stay_all before truncate on key_events
     for each statement execute function key_events_stay();
 

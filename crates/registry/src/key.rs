@@ -194,6 +194,13 @@ impl KeyEvent {
     pub const KEPT: time::Duration = time::Duration::days(90);
     /// How many are forgotten in one round of purging.
     pub(crate) const FORGOTTEN_AT_ONCE: i64 = 1_000;
+    /// How many of one key are kept, so that a customer whose key comes and goes does not fill the registry.
+    pub(crate) const KEPT_OF_ONE: i64 = 1_000;
+    /// How long one is kept however many there are: longer than any replica holds what it got before it, and so may need to hear of
+    /// it (an hour of cache, and a day of outage grace).
+    pub(crate) const KEPT_OF_MANY: Duration = Duration::from_hours(48);
+    /// How many of a key's are forgotten at the most whenever one is added.
+    pub(crate) const FORGOTTEN_FOR_ONE: i64 = 100;
 }
 
 impl ReplicaId {

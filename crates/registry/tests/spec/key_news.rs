@@ -21,6 +21,7 @@ on_each_database!(
     what_happened_is_paged_newest_first,
     what_happened_is_changed_by_nobody,
     what_happened_is_forgotten_when_it_is_old,
+    of_a_key_to_which_much_happens_the_newest_is_kept,
     withdrawals_are_acknowledged_once_by_each,
     replicas_are_known_while_they_say_so,
     a_replica_of_any_name_is_known,
@@ -194,6 +195,59 @@ async fn what_happened_is_forgotten_when_it_is_old(url: &str) {
         events.iter().map(|event| event.revision).collect::<Vec<_>>(),
         [Revision(3)]
     );
+}
+
+/// A customer's key that comes and goes does not fill the registry; what is young stays, however much it is, as replicas may still
+/// have to hear of it.
+async fn of_a_key_to_which_much_happens_the_newest_is_kept(url: &str) {
+    let (store, mut raw) = (open_whole(url).await, Raw::connect(url).await);
+    let me = ReplicaId::generate();
+    let tells = async |tenant: &Tenant| {
+        let told = store
+            .tell_key_news(me, tenant.keys.tenant, &withdrawn("r-1"), Duration::ZERO)
+            .await;
+        told.expect("told").expect("new");
+    };
+    let count = async |tenant: &Tenant| {
+        let events = store.key_events(tenant.keys.tenant, None, 2_000).await;
+        events.expect("read").len()
+    };
+    let busy = registered(&*store, "busy").await;
+    tells(&busy).await;
+    happens(&mut raw, 1_150, "(select max(at) from key_events)").await;
+    tells(&busy).await;
+    assert_eq!(count(&busy).await, 1_152, "it is young");
+    let (acme, globex) = (registered(&*store, "acme").await, registered(&*store, "globex").await);
+    let old = match &raw {
+        Raw::Postgres(_) => "timestamptz '2001-01-01 00:00:00+00'",
+        Raw::Sqlite(_) => "0",
+    };
+    happens(&mut raw, 1_150, old).await;
+    tells(&acme).await;
+    assert_eq!(count(&acme).await, 1_051, "a hundred at once");
+    tells(&acme).await;
+    tells(&acme).await;
+    assert_eq!(count(&acme).await, 1_000);
+    assert_eq!(count(&globex).await, 1_150, "it is another's");
+}
+
+/// So much happens to each key, at that time.
+async fn happens(raw: &mut Raw, much: u32, at: &str) {
+    let (revision, id) = match raw {
+        Raw::Postgres(_) => ("nextval('tenant_revisions')", "gen_random_uuid()"),
+        Raw::Sqlite(_) => (
+            "(select max(revision) from key_events) + row_number() over ()",
+            "randomblob(16)",
+        ),
+    };
+    raw.execute(&format!(
+        "with recursive numbers (number) as (select 1 union all select number + 1 from numbers where number < {much})
+         insert into key_events (revision, tenant_id, at, replica, kind, details)
+         select {revision}, id, {at}, {id}, 'state', '{{\"state\": \"healthy\", \"cause\": null, \"evidence\": null}}'
+         from tenants, numbers"
+    ))
+    .await
+    .expect("written");
 }
 
 async fn withdrawals_are_acknowledged_once_by_each(url: &str) {

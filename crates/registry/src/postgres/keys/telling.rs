@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::RegistryError,
-    key::{KeyNews, ReplicaId, row::NewsRow},
+    key::{KeyEvent, KeyNews, ReplicaId, row::NewsRow},
     tenant::Revision,
 };
 
@@ -63,7 +63,7 @@ async fn was_told(
     Ok(told)
 }
 
-/// Records news, in their order, each with the next revision.
+/// Records news, in their order, each with the next revision; and forgets the oldest of the same keys, where there are many.
 pub(super) async fn record(
     tx: &mut Transaction<'static, Postgres>,
     replica: ReplicaId,
@@ -83,5 +83,26 @@ pub(super) async fn record(
     )
     .fetch_all(&mut **tx)
     .await?;
+    forget_the_oldest(tx, news).await?;
     Ok(revisions.into_iter().map(Revision).collect())
+}
+
+async fn forget_the_oldest(tx: &mut Transaction<'static, Postgres>, news: &[NewsRow]) -> Result<(), RegistryError> {
+    let tenants: Vec<_> = news.iter().map(|news| news.tenant_id).collect();
+    sqlx::query!(
+        "delete from key_events where revision in (
+             select oldest.revision from (select distinct unnest($1::uuid[]) as tenant_id) as told,
+                 lateral (select revision from key_events
+                     where tenant_id = told.tenant_id and at <= statement_timestamp() - $3::interval
+                         and revision < (select revision from key_events where tenant_id = told.tenant_id
+                             order by revision desc offset $2::bigint - 1 limit 1)
+                     order by revision limit $4) as oldest)",
+        &tenants,
+        KeyEvent::KEPT_OF_ONE,
+        interval(KeyEvent::KEPT_OF_MANY),
+        KeyEvent::FORGOTTEN_FOR_ONE,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

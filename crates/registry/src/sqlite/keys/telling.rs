@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::RegistryError,
-    key::{KeyNews, ReplicaId, row::NewsRow},
+    key::{KeyEvent, KeyNews, ReplicaId, row::NewsRow},
     tenant::Revision,
 };
 
@@ -56,7 +56,7 @@ async fn was_told(tx: &mut Transaction<'static, Sqlite>, news: &NewsRow, after: 
     Ok(told)
 }
 
-/// Records news, in their order, each with the next revision.
+/// Records news, in their order, each with the next revision; and forgets the oldest of the same keys, where there are many.
 pub(super) async fn record(
     tx: &mut Transaction<'static, Sqlite>,
     replica: ReplicaId,
@@ -77,7 +77,29 @@ pub(super) async fn record(
         .bind(news.details.to_string())
         .execute(&mut **tx)
         .await?;
+        forget_the_oldest(tx, news, now).await?;
         revisions.push(Revision(revision));
     }
     Ok(revisions)
+}
+
+async fn forget_the_oldest(
+    tx: &mut Transaction<'static, Sqlite>,
+    news: &NewsRow,
+    now: i64,
+) -> Result<(), RegistryError> {
+    sqlx::query(
+        "delete from key_events where revision in (
+             select revision from key_events
+             where tenant_id = ?1 and at <= ?3
+                 and revision < (select revision from key_events where tenant_id = ?1 order by revision desc limit 1 offset ?2 - 1)
+             order by revision limit ?4)",
+    )
+    .bind(news.tenant_id)
+    .bind(KeyEvent::KEPT_OF_ONE)
+    .bind(now - span(KeyEvent::KEPT_OF_MANY))
+    .bind(KeyEvent::FORGOTTEN_FOR_ONE)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
