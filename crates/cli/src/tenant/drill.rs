@@ -199,15 +199,24 @@ impl Drilling {
         Ok(())
     }
 
-    /// Follows until the key serves again.
+    /// Follows until the key serves again, and was looked at since all had obeyed: a refusal that a request met is told before the
+    /// look that finds the key refused.
     async fn recover(&self) -> Result<Recovery, Failure> {
         if let Ok(traffic) = &self.traffic {
             traffic.expect_return();
         }
+        let mut before: Option<KeyHealth> = None;
         loop {
             let key = passing(self.admin.key(&self.tenant.slug).await.map_err(Failure::from))?;
             let seen = self.seen();
-            if let Some(key) = key.filter(|key| key.state == "healthy")
+            if before.is_none() {
+                before.clone_from(&key);
+            }
+            let serves_again = |key: &KeyHealth| {
+                let is_later = |before: &KeyHealth| before.served_at != key.served_at;
+                key.state == "healthy" && before.as_ref().is_some_and(is_later)
+            };
+            if let Some(key) = key.filter(serves_again)
                 && seen.as_ref().is_none_or(Seen::is_back)
             {
                 let returned = |moment: Option<Instant>| moment.map(|at| self.following.act.until(at));
@@ -242,6 +251,11 @@ const EVENTS: u32 = 100;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
     use axum::{Json, Router, extract::Request, http::StatusCode, response::IntoResponse};
     use clap::Parser;
     use serde_json::{Value, json};
@@ -261,10 +275,12 @@ mod tests {
 
     /// What answers in Keyferry's place. The key is withdrawn once a file is there.
     async fn service(withdrawn_by: PathBuf) -> Client {
+        let asked = Arc::new(AtomicUsize::new(0));
         let router = Router::new().fallback(async move |request: Request| {
             let (is_withdrawn, replicas) = (withdrawn_by.exists(), ["a", "b"].map(replica));
             let document = match request.uri().path() {
                 "/v1/admin/tenants/acme" => tenant(),
+                "/v1/admin/tenants/acme/key" if is_withdrawn => json!(after_the_act(asked.fetch_add(1, Relaxed))),
                 "/v1/admin/tenants/acme/key" => json!(key("healthy", None)),
                 "/v1/admin/tenants/acme/key/events" if is_withdrawn => {
                     let mut event = withdrawn(8, Some("1"));
@@ -288,6 +304,21 @@ mod tests {
         Client::new(url.parse().unwrap(), "a token".to_owned().into()).unwrap()
     }
 
+    /// How the key is once it was refused to a request: as the last look found it, until the next one does.
+    fn after_the_act(asked: usize) -> KeyHealth {
+        match asked {
+            0 => key("healthy", None),
+            1 => key("refused", Some("key-disabled")),
+            _ => KeyHealth {
+                since: RETURNED.into(),
+                served_at: Some(RETURNED.into()),
+                ..key("healthy", None)
+            },
+        }
+    }
+
+    const RETURNED: &str = "2026-11-25T20:00:00Z";
+
     pub(super) fn tenant() -> Value {
         json!({
             "slug": "acme", "id": "0190", "display_name": "Acme Corporation", "directory_id": "5f0b", "cloud": "public",
@@ -300,7 +331,7 @@ mod tests {
     }
 
     /// Drills with an act that withdraws the key, and answers the report.
-    async fn report(name: &str) -> String {
+    async fn report(name: &str, more: &[&str]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let (withdrawn_by, report) = (dir.path().join("withdrawn"), dir.path().join(name));
         let act = format!("touch '{}'", withdrawn_by.display());
@@ -314,7 +345,7 @@ mod tests {
             "--report",
             report.to_str().unwrap(),
         ];
-        let Line { drill } = Line::try_parse_from(line).unwrap();
+        let Line { drill } = Line::try_parse_from(line.iter().chain(more)).unwrap();
         let client = service(withdrawn_by).await;
         drill.run(&client, Output::Json).await.unwrap();
         std::fs::read_to_string(report).unwrap()
@@ -322,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_drill_is_reported_as_text_for_auditors_and_as_json_for_scripts() {
-        let text = report("report.txt").await;
+        let text = report("report.txt", &[]).await;
         for part in [
             "within the bound",
             "Acme Corporation",
@@ -334,12 +365,18 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let json: Value = serde_json::from_str(&report("report.json").await).unwrap();
+        let json: Value = serde_json::from_str(&report("report.json", &[]).await).unwrap();
         assert_eq!(
             (&json["verdict"], &json["act_known"]),
             (&"within".into(), &"command".into())
         );
         assert_eq!(json["withdrawal"]["request_id"], "r-1");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_no_look_has_found_refused_yet_is_not_taken_for_one_that_returned() {
+        let json: Value = serde_json::from_str(&report("report.json", &["--until-recovered"]).await).unwrap();
+        assert_eq!(json["recovery"]["healthy_since"], RETURNED);
     }
 
     #[tokio::test]
