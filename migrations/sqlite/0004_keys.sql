@@ -37,7 +37,7 @@ create index key_health_free on key_health (due_at) where watched and owner is n
 create index key_health_owned on key_health (due_at) where watched and owner is not null;
 create index key_health_held on key_health (looked_at) where watched and is_held;
 create index key_health_unsure on key_health (tenant_id) where watched and is_held and state <> 'healthy';
-create index tenants_key on tenants (vault, key_name) where status <> 'purged';
+create index tenants_key on tenants (vault, lower(key_name)) where status <> 'purged';
 
 insert into key_health (tenant_id, watched, since, due_at)
 select id, status = 'active', created_at, created_at from tenants where status <> 'purged';

@@ -49,7 +49,8 @@ impl KeyData {
     }
 }
 
-/// The key that an identifier names, at whichever version. Its host is one of Azure's vaults.
+/// The key that an identifier names, at whichever version. Its host is one of Azure's vaults. Of a key's name Key Vault ignores the
+/// case, so that is left out: one key is one, however it is written.
 fn key_of(id: &str) -> Option<KeyRef> {
     let url: Url = id.parse().ok()?;
     let is_plain = url.scheme() == "https"
@@ -61,7 +62,7 @@ fn key_of(id: &str) -> Option<KeyRef> {
     let vault: VaultHost = url.host_str().filter(|_| is_plain)?.parse().ok()?;
     let mut segments = url.path_segments()?;
     let (keys, name) = (segments.next()?, segments.next()?);
-    let name: KeyName = name.parse().ok()?;
+    let name: KeyName = name.to_ascii_lowercase().parse().ok()?;
     (keys == "keys").then_some(KeyRef { vault, name })
 }
 
@@ -97,6 +98,7 @@ mod tests {
         for id in [
             expected.to_owned(),
             format!("{expected}/{version}"),
+            "https://acme.vault.azure.net/keys/KEK".to_owned(),
             format!("https://ACME.vault.azure.net:443/keys/kek/{version}"),
         ] {
             assert_eq!(key(TOPIC, data(&id)).as_deref(), Some(expected), "{id}");

@@ -65,7 +65,7 @@ pub trait KeyStore: Send + Sync + 'static {
     /// healthy.
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError>;
 
-    /// Makes the keys of tenants due that have this key as their current one, and has their newest versions looked up: somebody
+    /// Makes the keys of tenants due that have this key as their current one, in whichever case its name is written, and has their newest versions looked up: somebody
     /// says that there is a new one. [`Newest::seen_at`](super::Newest) is 1970 until then. Answers how many there are.
     async fn hint(&self, key: &KeyRef) -> Result<u64, RegistryError>;
 

@@ -257,7 +257,8 @@ async fn a_hint_makes_the_newest_version_be_looked_up(url: &str) {
     knows_its_newest(&*store, me).await;
     assert_eq!(store.hint(&key("other")).await.expect("hinted"), 0);
     assert_eq!(claimed(&*store, me).await, []);
-    assert_eq!(store.hint(&key("kek")).await.expect("hinted"), 1);
+    // Key Vault ignores case, and so may whoever registered the tenant.
+    assert_eq!(store.hint(&key("KEK")).await.expect("hinted"), 1);
     let claimed = claims_one(&*store, me).await;
     assert_eq!(
         claimed.newest.expect("known").seen_at,

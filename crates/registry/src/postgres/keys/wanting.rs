@@ -57,7 +57,7 @@ pub(super) async fn hint(store: &PostgresStore, key: &KeyRef) -> Result<u64, Reg
     let hinted = sqlx::query!(
         "with theirs as materialized (
              select tenant_id from key_health
-             where tenant_id in (select id from tenants where vault = $1 and key_name = $2 and status <> 'purged')
+             where tenant_id in (select id from tenants where vault = $1 and lower(key_name) = lower($2) and status <> 'purged')
              order by tenant_id for no key update)
          update key_health set wanted = true, newest_seen_at = case when newest is not null then 'epoch'::timestamptz end,
              due_at = least(due_at, statement_timestamp()),

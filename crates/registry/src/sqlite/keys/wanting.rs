@@ -61,7 +61,7 @@ pub(super) async fn hint(store: &SqliteStore, key: &KeyRef) -> Result<u64, Regis
     let hinted = sqlx::query(
         "update key_health set wanted = 1, newest_seen_at = case when newest is not null then 0 end, due_at = min(due_at, ?3),
              owned_until = owned_until - (due_at - min(due_at, ?3))
-         where tenant_id in (select id from tenants where vault = ?1 and key_name = ?2 and status <> 'purged')",
+         where tenant_id in (select id from tenants where vault = ?1 and lower(key_name) = lower(?2) and status <> 'purged')",
     )
     .bind(key.vault.as_str())
     .bind(key.name.as_str())
