@@ -68,11 +68,38 @@ pub async fn open(url: &str) -> Arc<dyn TenantStore> {
 
 /// The same, as the store of all that there is.
 pub async fn open_whole(url: &str) -> Arc<dyn Store> {
-    let url: DatabaseUrl = url.parse().expect("a URL");
-    migrate(&url).await.expect("migrated");
-    migrate(&url).await.expect("migrating again changes nothing");
-    connect(&url, clock).expect("a store")
+    let owner: DatabaseUrl = url.parse().expect("a URL");
+    migrate(&owner).await.expect("migrated");
+    migrate(&owner).await.expect("migrating again changes nothing");
+    let user = match &owner {
+        DatabaseUrl::Postgres(_) => as_service(url).await,
+        DatabaseUrl::Sqlite(_) => owner,
+    };
+    connect(&user, clock).expect("a store")
 }
+
+/// The same Postgres database as a user who has the rights that `docs/registry.md` says the service needs, and no other.
+async fn as_service(url: &str) -> DatabaseUrl {
+    let mut raw = Raw::connect(url).await;
+    raw.execute(RIGHTS).await.expect("granted");
+    format!("{url}?options=-c%20role%3Dkeyferry_service")
+        .parse()
+        .expect("a URL")
+}
+
+/// The user is all databases' of the server: tests make it at the same time.
+const RIGHTS: &str = "
+do $$ begin
+    create role keyferry_service;
+exception when duplicate_object or unique_violation then null;
+end $$;
+grant select, insert, update on tenants, onboardings to keyferry_service;
+grant select, insert on onboarding_events, key_acknowledgements to keyferry_service;
+grant select, insert, delete on idempotency_keys, key_events to keyferry_service;
+grant select, update on key_health to keyferry_service;
+grant select, insert, update, delete on replicas to keyferry_service;
+grant usage on sequence tenant_revisions to keyferry_service;
+";
 
 /// Runs each promise on a database of its own of each kind, which it is given the URL of.
 macro_rules! on_each_database {
