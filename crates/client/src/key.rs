@@ -17,6 +17,9 @@ pub struct KeyHealth {
     /// When the vault last unwrapped; never if absent.
     #[serde(default)]
     pub served_at: Option<String>,
+    /// When it is to be asked next; that is over while it is asked, or if nobody asks. A service of a release before tells none.
+    #[serde(default)]
+    pub due_at: Option<String>,
     /// What is wrong, where it is degraded or refused.
     #[serde(default)]
     pub trouble: Option<Trouble>,

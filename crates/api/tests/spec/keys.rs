@@ -141,7 +141,7 @@ async fn a_key_is_shown_as_it_was_last_found() {
     let world = World::new().await;
     whatever_can_happen(&world, "acme").await;
     let mut shown = read(&world, KEY).await.with(200);
-    for time in ["since", "checked_at", "served_at", "held_at"] {
+    for time in ["since", "checked_at", "served_at", "due_at", "held_at"] {
         let time = shown.as_object_mut().unwrap().remove(time).unwrap();
         assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
     }

@@ -16,6 +16,7 @@ pub(super) fn fields(key: &KeyHealth) -> Vec<(&'static str, String)> {
         ("looked at", moment(&key.checked_at)),
         ("served", moment(&key.served_at)),
     ]);
+    fields.extend(key.due_at.clone().map(|due_at| ("looked at next", due_at)));
     if let Some(newest) = &key.newest {
         fields.push(("newest", format!("{} (looked up {})", newest.key_id, newest.seen_at)));
     }
@@ -125,6 +126,7 @@ pub(super) mod tests {
             since: "2026-11-25T19:00:00Z".into(),
             checked_at: Some("2026-11-25T19:00:05Z".into()),
             served_at: None,
+            due_at: None,
             trouble: cause.map(|cause| Trouble {
                 cause: cause.into(),
                 status: Some(403),

@@ -39,11 +39,13 @@ impl Look {
     }
 }
 
-/// How the key is once it was looked at.
+/// How the key is once it was looked at. A look that was under way when this one was asked for may have missed what it is asked
+/// for: the key is due then as it was.
 async fn found(admin: &Admin, slug: &str, before: &KeyHealth) -> Result<KeyHealth, Failure> {
     loop {
         let now = admin.key(slug).await?;
-        if now.checked_at != before.checked_at {
+        let is_due_as_before = now.due_at.is_some() && now.due_at == before.due_at;
+        if now.checked_at != before.checked_at && !is_due_as_before {
             return Ok(now);
         }
         tokio::time::sleep(POLL).await;
@@ -51,3 +53,44 @@ async fn found(admin: &Admin, slug: &str, before: &KeyHealth) -> Result<KeyHealt
 }
 
 const POLL: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
+    use axum::{Json, Router};
+    use keyferry_client::Client;
+
+    use super::{super::key::tests::key, *};
+
+    /// How the key is shown to who asks for the first, the second, the third time: as it was, as a look found it that began before
+    /// another was asked for, and as that found it.
+    fn shown(asked: usize) -> KeyHealth {
+        let (state, checked_at, due_at) = match asked {
+            0 => ("healthy", "19:00:00", "19:00:10"),
+            1 => ("healthy", "19:00:10", "19:00:10"),
+            _ => ("refused", "19:00:11", "19:00:40"),
+        };
+        KeyHealth {
+            checked_at: Some(checked_at.into()),
+            due_at: Some(due_at.into()),
+            ..key(state, None)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_began_before_it_was_asked_for_is_not_the_answer() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let router = Router::new().fallback(async move || Json(shown(asked.fetch_add(1, Relaxed))));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let client = Client::new(url.parse().unwrap(), "a token".to_owned().into()).unwrap();
+        let admin = client.admin();
+        let before = admin.look("acme").await.unwrap();
+        assert_eq!(found(&admin, "acme", &before).await.unwrap().state, "refused");
+    }
+}

@@ -22,6 +22,8 @@ pub(super) struct KeyHealthDocument {
     /// When the vault last unwrapped.
     #[serde(skip_serializing_if = "Option::is_none")]
     served_at: Option<String>,
+    /// When it is to be asked next; that is over while it is asked, or if nobody asks.
+    due_at: String,
     /// What is wrong, where it is degraded or refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<TroubleDocument>,
@@ -124,6 +126,7 @@ impl KeyHealthDocument {
             since: rfc3339(health.since),
             checked_at: health.checked_at.map(rfc3339),
             served_at: health.served_at.map(rfc3339),
+            due_at: rfc3339(health.due_at),
             trouble: health.state.trouble().map(TroubleDocument::from),
             newest: health.newest.as_ref().map(|newest| NewestDocument {
                 key_id: newest.kek.to_string(),
