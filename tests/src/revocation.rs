@@ -130,12 +130,10 @@ impl Cause {
     /// C: how long it is confirmed, where a refusal may be of a change that spreads.
     fn confirmation(self, pace: &Pace) -> Duration {
         match self {
-            Self::RoleRemoved => pace.confirmation(),
-            Self::KeyDisabled
-            | Self::KeyDeleted
-            | Self::ConsentWithdrawn
-            | Self::FirewallClosed
-            | Self::EndpointRejected => Duration::ZERO,
+            Self::KeyDeleted | Self::RoleRemoved => pace.confirmation(),
+            Self::KeyDisabled | Self::ConsentWithdrawn | Self::FirewallClosed | Self::EndpointRejected => {
+                Duration::ZERO
+            }
         }
     }
 }

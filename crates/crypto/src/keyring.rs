@@ -346,7 +346,7 @@ impl Keyring {
         let began = Instant::now();
         let attempt = |urgency| self.attempt(standing, made, urgency, &call);
         match attempt(urgency).await {
-            Err(error) if self.is_to_be_confirmed(&error) => {
+            Err(error) if self.is_to_be_confirmed(standing, &error) => {
                 self.confirmed(tenant, standing, error, urgency, attempt).await
             }
             Err(error) if matches!(urgency, Urgency::Background | Urgency::Bulk) && gave_way(&error) => {

@@ -2,7 +2,8 @@
 //!
 //! A refusal that may pass (see [`VaultCause::is_doubtful`](crate::vault::VaultCause::is_doubtful)) puts all that it would
 //! withdraw in question: nobody uses it, and whoever would waits for the verdict. One question at a time is open of the same
-//! calls to the same vault of a tenant: whoever is refused meanwhile is one more who waits.
+//! calls to the same vault of a tenant, or with the same key if it is about that alone: whoever is refused meanwhile is one more
+//! who waits.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,9 +12,9 @@ use std::{
 
 use crate::{
     arrival::Arrival,
-    id::{TenantId, VaultHost},
+    id::{KeyName, TenantId, VaultHost},
     standing::Standing,
-    vault::Call,
+    vault::{Call, Reach, VaultCause},
 };
 
 /// The questions that are open.
@@ -26,8 +27,8 @@ pub(crate) struct Question {
     verdict: Arrival<Verdict>,
 }
 
-/// Whose calls, of which kind, to which vault.
-type Scope = (TenantId, Call, VaultHost);
+/// Whose calls, of which kind, to which vault; and with which key, if it is about that alone.
+type Scope = (TenantId, Call, VaultHost, Option<KeyName>);
 
 /// What came of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +48,12 @@ pub(crate) enum Raised {
 }
 
 impl Questions {
-    /// Raises a question about a call under this standing.
-    pub(crate) fn raise(&self, refused: &Standing) -> Raised {
+    /// Raises a question about a call under this standing that was refused so.
+    pub(crate) fn raise(&self, refused: &Standing, cause: VaultCause) -> Raised {
         let subject = refused.subject();
-        let scope = (refused.tenant(), subject.call, subject.key.vault.clone());
+        let is_of_key = cause.reach() == Some(Reach::Key);
+        let key = is_of_key.then(|| subject.key.name.clone());
+        let scope = (refused.tenant(), subject.call, subject.key.vault.clone(), key);
         match self.lock().entry(scope) {
             Entry::Occupied(open) => Raised::Theirs(Arc::clone(open.get())),
             Entry::Vacant(vacant) => {

@@ -227,10 +227,13 @@ impl VaultCause {
     }
 
     /// Whether a refusal for this cause may be said by one of a vault's machines while another grants, as a change spreads: it
-    /// counts only once it is confirmed.
+    /// counts only once it is confirmed. That a key is not found is doubtful where it was used before.
     #[must_use]
     pub fn is_doubtful(self) -> bool {
-        matches!(self, Self::RoleMissing | Self::AccessPolicyMissing | Self::AccessDenied)
+        matches!(
+            self,
+            Self::RoleMissing | Self::AccessPolicyMissing | Self::AccessDenied | Self::KeyNotFound
+        )
     }
 
     /// Whether a refusal for this cause may be of the address that was asked from, which the customer's rules leave out: another

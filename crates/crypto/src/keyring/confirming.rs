@@ -1,7 +1,8 @@
 //! A refusal that may pass is confirmed before it is believed.
 //!
 //! While a change spreads through a vault, one of its machines may refuse what another grants; and of a refusal that we do not
-//! know, no better is known. So it is heard again: the same call is made anew within the time that
+//! know, no better is known. One that lags behind, or a region that has just taken over, does not find a key that is there. So it
+//! is heard again: the same call is made anew within the time that
 //! [`SealerLimits::confirmation`](super::SealerLimits) gives. Meanwhile all that it would withdraw is in question, and nobody
 //! uses it: who would waits for the verdict, no longer than that time and one call. If the vault does as asked, it is as if
 //! nothing had been said. If it refuses again, and still does when the time is over, the customer has refused, from the first
@@ -14,9 +15,10 @@ use tokio::time::{Instant, sleep};
 use super::{Keyring, is_no_answer};
 use crate::{
     question::{Question, Raised, Verdict},
+    refusals::Version,
     standing::{Standing, Subject},
     tenant::TenantKeys,
-    vault::{Urgency, VaultError},
+    vault::{Urgency, VaultCause, VaultError},
 };
 
 /// A question that is being asked. Given up, it counts as refused: whoever asked may have gone away.
@@ -32,9 +34,12 @@ struct Asking<'a> {
 }
 
 impl Keyring {
-    /// Whether a failure is one that may pass.
-    pub(super) fn is_to_be_confirmed(&self, error: &VaultError) -> bool {
-        error.cause().is_doubtful() && !self.confirmation.is_zero()
+    /// Whether a failure is one that may pass. That the vault knows no version which it never unwrapped with for us is no refusal,
+    /// and is not asked about again.
+    pub(super) fn is_to_be_confirmed(&self, standing: &Standing, error: &VaultError) -> bool {
+        let cause = error.cause();
+        let is_made_up = cause == VaultCause::KeyNotFound && self.version_of(standing) == Version::Unknown;
+        cause.is_doubtful() && !is_made_up && !self.confirmation.is_zero()
     }
 
     /// The standing under which to ask for `subject`, once it is known of what is in question now. Who comes back when
@@ -74,13 +79,13 @@ impl Keyring {
         let deadline = said + self.confirmation;
         let mut refusal = refusal;
         loop {
-            let question = match self.questions.raise(standing) {
+            let question = match self.questions.raise(standing, refusal.cause()) {
                 Raised::Ours(question) => question,
                 Raised::Theirs(question) => {
                     if question.verdict().await == Verdict::Granted {
                         let began = Instant::now();
                         match again(urgency).await {
-                            Err(error) if error.cause().is_doubtful() => refusal = error,
+                            Err(error) if self.is_to_be_confirmed(standing, &error) => refusal = error,
                             answer => {
                                 self.learn(tenant, standing, answer.as_ref().err(), began);
                                 return answer;
@@ -145,7 +150,7 @@ impl Asking<'_> {
             }
             sleep(pause).await;
             match again(Urgency::Watch).await {
-                Err(error) if error.cause().is_doubtful() => self.refusal = error,
+                Err(error) if self.keyring.is_to_be_confirmed(self.standing, &error) => self.refusal = error,
                 Err(error) if is_no_answer(&error) => {}
                 answer => {
                     self.keyring
@@ -175,6 +180,10 @@ impl Drop for Asking<'_> {
         if self.verdict == Verdict::Refused {
             self.keyring
                 .learn_failure(self.tenant, self.standing, &self.refusal, self.said);
+            // What the last refusal does not reach, as the first one did, is asked about by the next who uses it.
+            for standing in &self.in_question {
+                standing.doubt(self.said);
+            }
         }
         for standing in &self.in_question {
             standing.settle(&self.question);

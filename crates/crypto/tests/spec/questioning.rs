@@ -13,15 +13,17 @@ use tokio::{
 };
 
 use crate::fake::{
-    FakeVault, MINUTE, SECOND, all_wait, cause, key, open, opening, replica, replica_with, seal, sealing, tenant_with,
+    FakeVault, MINUTE, SECOND, all_wait, cause, key, made_up, open, opening, replica, replica_with, seal, sealing,
+    tenant_with,
 };
 
 const WINDOW: Duration = Duration::from_secs(3);
 
-const DOUBTFUL: [VaultCause; 3] = [
+const DOUBTFUL: [VaultCause; 4] = [
     VaultCause::RoleMissing,
     VaultCause::AccessPolicyMissing,
     VaultCause::AccessDenied,
+    VaultCause::KeyNotFound,
 ];
 
 /// Long enough for its keys that they are not revalidated for their age in these tests.
@@ -335,6 +337,42 @@ async fn what_is_in_another_vault_is_not_in_question() {
     seal(&sealer, &moved).await.unwrap();
     assert!(!refused.is_finished());
     assert_eq!(cause(refused.await.unwrap()), Some(VaultCause::RoleMissing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_not_found_puts_no_other_key_of_its_vault_in_question() {
+    let (vault, sealer) = start();
+    let former = TenantKeys {
+        current: key("acme", "old"),
+        ..tenant()
+    };
+    let old = seal(&sealer, &former).await.unwrap();
+    let moved = TenantKeys {
+        former: vec![former.current],
+        ..tenant()
+    };
+    let new = seal(&sealer, &moved).await.unwrap();
+    sealer.evict(moved.tenant);
+    open(&sealer, &moved, &new).await.unwrap();
+    let before = vault.calls();
+    vault.fails_to_unwrap(VaultCause::KeyNotFound);
+    let refused = opening(&sealer, &moved, &old);
+    vault.begun(before.wraps, before.unwraps + 1).await;
+    all_wait().await;
+    open(&sealer, &moved, &new).await.unwrap();
+    assert!(!refused.is_finished());
+    assert_eq!(cause(refused.await.unwrap()), Some(VaultCause::KeyNotFound));
+    open(&sealer, &moved, &new).await.unwrap();
+}
+
+/// An envelope may name any.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_may_be_made_up_is_asked_about_once() {
+    let (vault, sealer, [hot, _]) = hot().await;
+    let before = vault.unwraps();
+    let opened = open(&sealer, &tenant(), &made_up(&hot, 1)).await;
+    assert_eq!(cause(opened), Some(VaultCause::KeyNotFound));
+    assert_eq!((vault.unwraps(), sealer.stats().questions), (before + 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
