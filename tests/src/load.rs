@@ -26,6 +26,8 @@ pub enum Deed {
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Record {
+    /// When it was to be sent: later than that it is only because this process was kept from it.
+    pub due_at: Instant,
     /// When it was sent.
     pub sent_at: Instant,
     /// When its answer was there.
@@ -168,14 +170,10 @@ impl Records {
         failures
     }
 
-    /// How long so many of a hundred took at most, from when they were sent; zero if there are none.
+    /// How long so many of a hundred took at most, from when they were due; zero if there are none.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
-        let mut times: Vec<_> = self
-            .0
-            .iter()
-            .map(|record| record.finished_at - record.sent_at)
-            .collect();
+        let mut times: Vec<_> = self.0.iter().map(|record| record.finished_at - record.due_at).collect();
         times.sort_unstable();
         let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
         times.get(place).copied().unwrap_or_default()
@@ -196,9 +194,10 @@ async fn pace(lanes: Vec<Lane>, per_second: f64, records: Arc<Mutex<Records>>, u
     // Each lane by turns, and when all have had theirs, again with the other deed.
     for deed in [Deed::Seal, Deed::Open].into_iter().cycle() {
         for lane in &lanes {
-            due.tick().await;
+            let due_at = due.tick().await;
             let (replica, tenant, sent_at) = (lane.replica, lane.tenant, Instant::now());
             let record = move |(key_id, failure)| Record {
+                due_at,
                 sent_at,
                 finished_at: Instant::now(),
                 replica,
