@@ -43,7 +43,7 @@ fn replica(number: u128, name: &str) -> Replica {
         id: ReplicaId(Uuid::from_u128(number)),
         name: name.to_owned(),
         release: "1.2.3".to_owned(),
-        started_at: now(),
+        started_at: now() - Duration::from_hours(1),
         seen_at: now(),
         followed: Revision(0),
     }
@@ -287,6 +287,47 @@ async fn a_replica_that_has_followed_the_feed_beyond_a_withdrawal_has_obeyed_it(
         });
         assert_eq!(named.collect::<Vec<_>>(), [expected]);
     }
+}
+
+/// The registry's clock when something happened.
+fn earlier() -> OffsetDateTime {
+    now() - Duration::from_secs(40)
+}
+
+/// The registry's clock well before that.
+fn long_before() -> OffsetDateTime {
+    now() - Duration::from_mins(10)
+}
+
+/// The clock of a service that is behind the registry's, by less than its callers' tokens may be.
+fn behind() -> OffsetDateTime {
+    now() - Duration::from_secs(50)
+}
+
+#[tokio::test]
+async fn who_lived_at_a_withdrawal_is_told_by_the_registrys_clock_whatever_the_time_is_here() {
+    let setup = Setup {
+        clock: behind,
+        ..Setup::usual().await
+    };
+    let mut world = World::of(setup).await;
+    world.is_ready().await;
+    world.store = world.store_by(long_before);
+    lives(&world, &replica(3, "dead by then")).await;
+    world.store = world.store_by(earlier);
+    // Nobody was seen since: whoever is cut off obeys by itself, and cannot say so.
+    let (one, acme) = (replica(1, "one"), tenant(&world, "acme").await);
+    lives(&world, &one).await;
+    lives(&world, &replica(2, "other")).await;
+    let news = KeyNews::Withdrawn(refusal(&acme));
+    let told = world.store.tell_key_news(one.id, acme.keys.tenant, &news, LEASE).await;
+    let revision = told.unwrap().unwrap();
+    world.store.acknowledge(one.id, &[revision]).await.unwrap();
+    let path = format!("{KEY}/events/{}/acknowledgements", revision.0);
+    let told = read(&world, &path).await.with(200);
+    let missing = told["missing"].as_array().unwrap();
+    let missing: Vec<_> = missing.iter().map(|replica| &replica["name"]).collect();
+    assert_eq!(missing, ["other"]);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     http: reqwest::Client,
     _tasks: JoinSet<()>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What a world is made of.
@@ -153,8 +153,13 @@ impl World {
             store,
             http,
             _tasks: tasks,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// What the service keeps, for what happened by another clock.
+    pub(crate) fn store_by(&self, clock: Clock) -> Arc<dyn Store> {
+        keyferry_registry::connect(&database(&self.dir, "registry.db"), clock).unwrap()
     }
 
     /// Waits until both the tenants and the signing keys are read.
@@ -282,7 +287,7 @@ async fn store(dir: &TempDir, has_database: bool) -> Arc<dyn Store> {
     } else {
         "nowhere/registry.db"
     };
-    let url: DatabaseUrl = format!("sqlite:{}", dir.path().join(file).display()).parse().unwrap();
+    let url = database(dir, file);
     let store = keyferry_registry::connect(&url, clock::system()).unwrap();
     if has_database {
         keyferry_registry::migrate(&url).await.unwrap();
@@ -291,6 +296,10 @@ async fn store(dir: &TempDir, has_database: bool) -> Arc<dyn Store> {
         }
     }
     store
+}
+
+fn database(dir: &TempDir, file: &str) -> DatabaseUrl {
+    format!("sqlite:{}", dir.path().join(file).display()).parse().unwrap()
 }
 
 /// Onboardings whose customers' directories and vaults nobody can reach.

@@ -79,10 +79,10 @@ pub(super) async fn list_tenant_key_acknowledgements(
     let tenant = super::tenant(&app, &slug).await?;
     let event = withdrawal(&app, &tenant, named.0).await?;
     let acknowledged = app.store().acknowledgements(event.revision).await?;
-    let age: Duration = ((app.clock())() - event.at).try_into().unwrap_or_default();
-    let seen_since = app.store().replicas(age.saturating_add(app.alive())).await?;
+    // All that are known: who lived then is told by the registry's clock, as the event's time is, whatever the time is here.
+    let known = app.store().replicas(KNOWN).await?;
     let (followed, missing): (Vec<_>, Vec<_>) =
-        silent(&event, &acknowledged, &seen_since).partition(|replica| replica.followed >= event.revision);
+        silent(&event, app.alive(), &acknowledged, &known).partition(|replica| replica.followed >= event.revision);
     Ok(Json(KeyAcknowledgements {
         acknowledged: acknowledged.iter().map(AcknowledgementDocument::from).collect(),
         followed: followed.into_iter().map(SeenDocument::from).collect(),
@@ -118,17 +118,20 @@ fn none() -> Problem {
     Problem::new(Kind::KeyEventNotFound)
 }
 
-/// The replicas that lived when it was told, and have not acknowledged it.
+/// The replicas that lived then, as they were seen no longer than `alive` before, or since, and have not acknowledged it.
 fn silent<'a>(
     event: &KeyEvent,
+    alive: Duration,
     acknowledged: &[Acknowledgement],
-    lived: &'a [Replica],
+    known: &'a [Replica],
 ) -> impl Iterator<Item = &'a Replica> {
     let acknowledged: HashSet<_> = acknowledged.iter().map(|said| said.replica).collect();
     let told_at = event.at;
-    lived
+    let lived = move |replica: &&Replica| replica.started_at <= told_at && replica.seen_at + alive >= told_at;
+    known
         .iter()
-        .filter(move |replica| replica.started_at <= told_at && !acknowledged.contains(&replica.id))
+        .filter(lived)
+        .filter(move |replica| !acknowledged.contains(&replica.id))
 }
 
 impl From<&Replica> for SeenDocument {
@@ -150,3 +153,6 @@ impl From<&Acknowledgement> for AcknowledgementDocument {
         }
     }
 }
+
+/// The registry forgets a replica that was not seen for so long.
+const KNOWN: Duration = Duration::from_hours(24);
