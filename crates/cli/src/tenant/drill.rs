@@ -131,6 +131,8 @@ impl Drill {
             before.bound.total_seconds
         );
         let act = self.act.wait(clock::system()).await?;
+        // Some may have begun or ended while it was waited for. What is measured has begun: this is not tried twice.
+        let lived = admin.replicas().await.unwrap_or(lived);
         Ok(Drilling {
             following: Following::new(act, last, &tenant, &before, lived),
             service: client.base().to_string(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use keyferry_client::{
     Tenant,
-    key::{Acknowledgements, KeyEvent, KeyHealth, Replica},
+    key::{Acknowledgements, KeyEvent, KeyHealth, Replica, Silent},
 };
 use tokio::time::Instant;
 
@@ -26,8 +26,8 @@ pub(super) struct Following {
     pub(super) found: Option<Found>,
     /// Who has obeyed it, by its id.
     pub(super) obeyed: BTreeMap<String, Obeyed>,
-    /// Who lives and has not, by its id.
-    pub(super) missing: Option<Vec<String>>,
+    /// Who lived then and has not said so, once that was asked.
+    pub(super) missing: Option<Vec<Silent>>,
 }
 
 /// That the withdrawal was found out.
@@ -117,7 +117,7 @@ impl Following {
                 after,
             });
         }
-        self.missing = Some(heard.missing.iter().map(|missing| missing.replica.clone()).collect());
+        self.missing = Some(heard.missing.clone());
     }
 
     /// Whether all that live have obeyed.
@@ -125,14 +125,24 @@ impl Following {
         !self.obeyed.is_empty() && self.missing.as_ref().is_some_and(Vec::is_empty)
     }
 
-    /// The replicas that lived at the act, have not obeyed, and are not expected to any more: they ended, or are not seen.
+    /// The replicas that lived at the act, have not obeyed, and are not expected to any more: they ended, or are not seen. One that
+    /// began after the withdrawal is none of them: it holds nothing from before.
     pub(super) fn gone(&self) -> impl Iterator<Item = &Replica> {
-        let missing = self.missing.iter().flatten();
-        let missing: Vec<_> = missing.collect();
+        let missing: Vec<_> = self.missing.iter().flatten().map(|missing| &missing.replica).collect();
         self.lived
             .iter()
-            .filter(move |replica| !missing.contains(&&replica.id) && !self.obeyed.contains_key(&replica.id))
             .filter(|_| self.missing.is_some())
+            .filter(move |replica| !missing.contains(&&replica.id) && !self.obeyed.contains_key(&replica.id))
+            .filter(|replica| !self.is_newcomer(replica))
+    }
+
+    fn is_newcomer(&self, replica: &Replica) -> bool {
+        let started = self.act.until_told(&replica.started_at);
+        let told = self
+            .found
+            .as_ref()
+            .and_then(|found| self.act.until_told(&found.event.at));
+        started.zip(told).is_some_and(|(started, told)| started > told)
     }
 
     /// Whether it takes the newest version of the key. A former key, or an old version that is refused by itself, takes nothing
@@ -187,7 +197,7 @@ const CLOCKS_DIFFER: f64 = 5.0;
 pub(super) mod tests {
     use std::time::Duration;
 
-    use keyferry_client::key::{Acknowledgement, Silent};
+    use keyferry_client::key::Acknowledgement;
 
     use super::{
         super::{super::key::tests::key, act::tests::noon, tests::tenant},
@@ -275,6 +285,12 @@ pub(super) mod tests {
         let own = |seconds| Some(Measured { seconds, is_own: true });
         assert_eq!((after("a"), after("b")), (own(9.0), own(12.0)));
         assert_eq!(following.gone().map(|gone| gone.id.as_str()).collect::<Vec<_>>(), ["c"]);
+        // It held nothing from before.
+        following.lived.push(Replica {
+            started_at: "2026-11-25T12:00:10Z".into(),
+            ..replica("d")
+        });
+        assert_eq!(following.gone().count(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -155,10 +155,10 @@ impl Report {
         let longest = obeyed.chain(answered).reduce(f64::max);
         let allowed = before.bound.total_seconds + facts.azure_seconds;
         let followed = act.until(facts.ended);
-        let is_over = following.is_over() && facts.traffic.as_ref().map_or(true, Seen::is_dark);
+        let is_dark = facts.traffic.as_ref().map_or(true, Seen::is_dark);
         let newest = before.newest.as_ref().map(|newest| newest.key_id.clone());
         Self {
-            verdict: match Verdict::of(is_over, longest, followed, allowed) {
+            verdict: match Verdict::of(following.is_over(), is_dark, longest, followed, allowed) {
                 // The act was earlier than the moment that is counted from, by so much or by nobody knows how much.
                 Verdict::Within
                     if following.is_premature()
@@ -197,13 +197,14 @@ impl Report {
 }
 
 impl Verdict {
-    fn of(is_over: bool, longest: Option<f64>, followed: f64, allowed: f64) -> Self {
+    fn of(is_obeyed: bool, is_dark: bool, longest: Option<f64>, followed: f64, allowed: f64) -> Self {
         let is_beyond = longest.is_some_and(|longest| longest > allowed);
-        match (is_beyond, is_over) {
-            (true, _) => Self::Beyond,
-            (false, true) => Self::Within,
-            (false, false) if followed > allowed => Self::Beyond,
-            (false, false) => Self::Unfinished,
+        match (is_beyond, is_obeyed, is_dark) {
+            (true, ..) => Self::Beyond,
+            (false, true, true) => Self::Within,
+            (false, false, _) if followed > allowed => Self::Beyond,
+            // Requests that have no answer yet: none that was answered was beyond it.
+            (false, ..) => Self::Unfinished,
         }
     }
 }
@@ -251,25 +252,29 @@ fn replicas(following: &Following) -> Vec<ReplicaLine> {
         after_seconds: obeyed.after.map(|after| after.seconds),
         clock: obeyed.after.map(Measured::clock),
     });
-    let gone: Vec<_> = following.gone().map(|replica| replica.id.as_str()).collect();
-    let others = following
-        .lived
-        .iter()
-        .filter(|replica| !following.obeyed.contains_key(&replica.id));
-    let others = others.map(|replica| ReplicaLine {
-        replica: replica.id.clone(),
-        name: replica.name.clone(),
-        release: Some(replica.release.clone()),
-        outcome: if gone.contains(&replica.id.as_str()) {
-            GONE
-        } else {
-            NOT_OBEYED
-        },
+    let other = |replica: &str, name: &str, outcome| ReplicaLine {
+        replica: replica.to_owned(),
+        name: name.to_owned(),
+        release: release(replica),
+        outcome,
         obeyed_at: None,
         after_seconds: None,
         clock: None,
-    });
-    obeyed.chain(others).collect()
+    };
+    // As long as nothing is found out, nobody can have obeyed.
+    let (unasked, missing) = match &following.missing {
+        None => (following.lived.as_slice(), [].as_slice()),
+        Some(missing) => ([].as_slice(), missing.as_slice()),
+    };
+    let unasked = unasked
+        .iter()
+        .map(|replica| other(&replica.id, &replica.name, NOT_OBEYED));
+    // One that began while the act was waited for is among them, and not among those that lived when the drill began.
+    let missing = missing
+        .iter()
+        .map(|missing| other(&missing.replica, &missing.name, NOT_OBEYED));
+    let gone = following.gone().map(|replica| other(&replica.id, &replica.name, GONE));
+    obeyed.chain(unasked).chain(missing).chain(gone).collect()
 }
 
 fn not_measured(facts: &Facts<'_>, opening: Option<&Requests>) -> Vec<String> {
@@ -305,7 +310,7 @@ fn not_measured(facts: &Facts<'_>, opening: Option<&Requests>) -> Vec<String> {
         );
     }
     told.push(
-        "When replicas obeyed that the registry did not know to live: one that is cut off from it asks the vault itself, and says so when it is back."
+        "When replicas obeyed that the registry did not know to live: one that is cut off from it asks the vault itself, and says so when it is back; one of a release that knows no drills says nothing."
             .to_owned(),
     );
     let evicted: Vec<_> = facts
@@ -395,6 +400,23 @@ mod tests {
         let line = text.lines().find(|line| line.contains("host-c")).unwrap();
         assert!(line.contains(GONE), "{text}");
         assert!(text.contains("ended or were seen no more meanwhile: host-c"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_began_while_the_act_was_waited_for_and_has_not_obeyed_is_told_of() {
+        let report = report(Some(12), &["a", "b", "c"], &["d"], 13);
+        assert_eq!(report.verdict, Verdict::Unfinished);
+        let text = report.text();
+        let line = text.lines().find(|line| line.contains("host-d")).unwrap();
+        assert!(line.contains(NOT_OBEYED), "{text}");
+    }
+
+    #[test]
+    fn requests_without_an_answer_are_no_success_beyond_the_bound() {
+        let verdict = |is_dark, longest| Verdict::of(true, is_dark, Some(longest), 100.0, 88.0);
+        assert_eq!(verdict(true, 20.0), Verdict::Within);
+        assert_eq!(verdict(false, 20.0), Verdict::Unfinished);
+        assert_eq!(verdict(false, 99.0), Verdict::Beyond);
     }
 
     #[tokio::test(start_paused = true)]
