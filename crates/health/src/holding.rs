@@ -19,7 +19,16 @@ pub(crate) const HELD: Duration = Duration::from_mins(3);
 
 /// Of whom it was said that something of theirs is held. It is said and asked independently of each other, as either may take long.
 #[derive(Debug, Default)]
-struct Held(Mutex<BTreeMap<TenantId, Said>>);
+pub(crate) struct Held(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    said: BTreeMap<TenantId, Said>,
+    /// Of whom something was let go since it was last gathered what is to be said. What is being said of them may be of what is not
+    /// held any more, and be forgotten.
+    let_go: BTreeSet<TenantId>,
+    is_all_let_go: bool,
+}
 
 /// When it was said that something is held.
 #[derive(Clone, Copy, Debug)]
@@ -41,74 +50,73 @@ impl KeyWatch {
     /// Says of whom something is held here, so that their keys are looked at often; and tells the sealer whose keys nobody looks
     /// at, so that it looks itself.
     pub(crate) async fn watch_what_is_held(&self) {
-        let said = Held::default();
-        tokio::join!(self.say_what_is_held(&said), self.mistrust_what_is_overdue(&said));
+        tokio::join!(self.say_what_is_held(), self.mistrust_what_is_overdue());
     }
 
-    async fn say_what_is_held(&self, said: &Held) {
+    async fn say_what_is_held(&self) {
         let mut saying = Asked::but("it cannot be said of whom something is held");
         loop {
             let held = self.parts.sealer.holding().into_iter().collect();
-            let end = self.say(said, &said.unsaid(&held)).await;
+            let end = self.say(&self.held.unsaid(&held)).await;
             saying.note(end);
             tokio::time::sleep(self.config.holding_pause()).await;
         }
     }
 
     /// Says of these that something is held.
-    async fn say(&self, said: &Held, unsaid: &[TenantId]) -> Result<(), Away> {
+    async fn say(&self, unsaid: &[TenantId]) -> Result<(), Away> {
         for some in unsaid.chunks(AT_ONCE) {
             let began = Instant::now();
             in_time(self.parts.store.note_held(some, self.config.period())).await?;
-            said.note(some, began);
+            self.held.note(some, began);
         }
         Ok(())
     }
 
-    async fn mistrust_what_is_overdue(&self, said: &Held) {
+    async fn mistrust_what_is_overdue(&self) {
         let mut asking = Asked::but("it cannot be asked whose keys are overdue");
         let mut overdue = Overdue {
             tenants: HashSet::new(),
             asked_at: Instant::now(),
         };
         loop {
-            self.mistrust(said, &overdue);
+            self.mistrust(&overdue);
             let asked_at = Instant::now();
-            let tenants = self.meanwhile_mistrusting(said, &overdue).await;
+            let tenants = self.meanwhile_mistrusting(&overdue).await;
             if let Some(tenants) = asking.note(tenants) {
                 let tenants = tenants.into_iter().collect();
                 overdue = Overdue { tenants, asked_at };
             }
-            self.mistrust(said, &overdue);
+            self.mistrust(&overdue);
             tokio::time::sleep(self.config.holding_pause()).await;
         }
     }
 
     /// Asks whose keys are overdue. As long as there is no answer, what was answered before ages, and more is held: so the sealer
     /// is told as often as otherwise.
-    async fn meanwhile_mistrusting(&self, said: &Held, overdue: &Overdue) -> Result<Vec<TenantId>, Away> {
+    async fn meanwhile_mistrusting(&self, overdue: &Overdue) -> Result<Vec<TenantId>, Away> {
         let mut answer = std::pin::pin!(in_time(self.parts.store.overdue(HELD, self.watched_within())));
         loop {
             tokio::select! {
                 answer = &mut answer => return answer,
-                () = tokio::time::sleep(self.config.holding_pause()) => self.mistrust(said, overdue),
+                () = tokio::time::sleep(self.config.holding_pause()) => self.mistrust(overdue),
             }
         }
     }
 
     /// Tells the sealer which of those held are not known to be watched: overdue ones, or all if that cannot be asked; and those
     /// of whom the registry did not know, when it was asked, that they are held.
-    fn mistrust(&self, said: &Held, overdue: &Overdue) {
+    fn mistrust(&self, overdue: &Overdue) {
         let is_blind = overdue.asked_at.elapsed() > self.config.hearing();
-        let said = said.lock();
+        let state = self.held.lock();
         let is_watched = |tenant: &TenantId| {
             !is_blind
                 && !overdue.tenants.contains(tenant)
-                && said.get(tenant).is_some_and(|said| said.counts(overdue.asked_at))
+                && state.said.get(tenant).is_some_and(|said| said.counts(overdue.asked_at))
         };
         let held = self.parts.sealer.holding();
         let mistrusted: HashSet<_> = held.into_iter().filter(|tenant| !is_watched(tenant)).collect();
-        drop(said);
+        drop(state);
         self.counters.mistrusted.store(mistrusted.len() as u64, Relaxed);
         self.parts.sealer.mistrust(mistrusted);
         *self.mistrusted_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -125,24 +133,45 @@ impl KeyWatch {
 impl Held {
     /// Of whom it is to be said, for the first time or again. Those who are not held any more are forgotten.
     fn unsaid(&self, held: &BTreeSet<TenantId>) -> Vec<TenantId> {
-        let mut said = self.lock();
+        let mut state = self.lock();
+        state.let_go.clear();
+        state.is_all_let_go = false;
+        let said = &mut state.said;
         said.retain(|tenant, _| held.contains(tenant));
         let is_unsaid = |tenant: &&TenantId| said.get(tenant).is_none_or(|said| said.last.elapsed() >= SAY_AGAIN);
         held.iter().filter(is_unsaid).copied().collect()
     }
 
     fn note(&self, tenants: &[TenantId], began: Instant) {
-        let (mut said, now) = (self.lock(), Instant::now());
+        let (mut state, now) = (self.lock(), Instant::now());
+        if state.is_all_let_go {
+            return;
+        }
         for tenant in tenants {
-            let first = said
-                .get(tenant)
-                .filter(|said| said.counts(began))
-                .map_or(now, |said| said.first);
-            said.insert(*tenant, Said { first, last: began });
+            if state.let_go.contains(tenant) {
+                continue;
+            }
+            let before = state.said.get(tenant);
+            let first = before.filter(|said| said.counts(began)).map_or(now, |said| said.first);
+            state.said.insert(*tenant, Said { first, last: began });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<TenantId, Said>> {
+    /// Of this tenant nothing is held, as of now: whatever is from now on is to be said.
+    pub(crate) fn let_go(&self, tenant: TenantId) {
+        let mut state = self.lock();
+        state.said.remove(&tenant);
+        state.let_go.insert(tenant);
+    }
+
+    /// The same of all tenants.
+    pub(crate) fn let_go_of_all(&self) {
+        let mut state = self.lock();
+        state.said.clear();
+        state.is_all_let_go = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,20 +20,21 @@ use crate::{
 
 impl KeyWatch {
     /// Takes what the feed tells, in its order, until the feed ends. Another key, another policy or a suspension must hold at once
-    /// as well: the keys of every tenant that changes are forgotten.
+    /// as well: the keys of every tenant that changes are forgotten. What is held after that is said to be held anew: the registry may
+    /// have forgotten that it was, too.
     ///
     /// Begun anew after it broke off, it evicts everything: what was told then may not have been obeyed.
     pub(crate) async fn obey(&self, feed: &mut Receiver<Changed>) {
         let sealer = &self.parts.sealer;
         if self.has_begun_to_obey.swap(true, Relaxed) {
-            sealer.evict_all();
+            self.evict_all();
         }
         loop {
             match feed.recv().await {
-                Ok(Changed::Tenant(tenant)) => sealer.evict(tenant),
+                Ok(Changed::Tenant(tenant)) => self.evict(tenant),
                 Ok(Changed::Everything) => {
                     self.followed.store(0, Relaxed);
-                    sealer.evict_all();
+                    self.evict_all();
                 }
                 Ok(Changed::Key(event)) => self.take_event(&event).await,
                 Ok(Changed::Heard(at, revision)) => {
@@ -45,7 +46,7 @@ impl KeyWatch {
                 }
                 Err(RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "changes of tenants were missed: all cached keys are evicted");
-                    sealer.evict_all();
+                    self.evict_all();
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -69,14 +70,17 @@ impl KeyWatch {
 
     async fn take_withdrawal(&self, tenant: TenantId, refusal: &Refusal) {
         Counters::count(&self.counters.withdrawals_obeyed);
-        let sealer = &self.parts.sealer;
+        let obey = |known: &Tenant| {
+            self.parts.sealer.obey(&known.keys, refusal);
+            self.held.let_go(tenant);
+        };
         if let Some(known) = self.parts.registry.held(tenant) {
-            return sealer.obey(&known.keys, refusal);
+            return obey(&known);
         }
         // The tenant must be read first, and nothing waits for that.
-        sealer.evict(tenant);
+        self.evict(tenant);
         match self.known(tenant).await {
-            Ok(Some(known)) => sealer.obey(&known.keys, refusal),
+            Ok(Some(known)) => obey(&known),
             Ok(None) => {}
             Err(error) => tracing::warn!(%tenant, %error, "a withdrawal is obeyed without knowing the tenant"),
         }
@@ -89,9 +93,19 @@ impl KeyWatch {
             // What is held is let go, and the vault wraps under the newest.
             Err(error) => {
                 tracing::warn!(%tenant, %error, "a new version is followed without knowing the tenant");
-                self.parts.sealer.evict(tenant);
+                self.evict(tenant);
             }
         }
+    }
+
+    fn evict(&self, tenant: TenantId) {
+        self.parts.sealer.evict(tenant);
+        self.held.let_go(tenant);
+    }
+
+    fn evict_all(&self) {
+        self.parts.sealer.evict_all();
+        self.held.let_go_of_all();
     }
 
     /// The tenant, from memory if it is there.

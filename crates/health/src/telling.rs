@@ -90,7 +90,10 @@ impl KeyWatch {
 
     fn take(&self, tenant: TenantId, learnt: Learnt) {
         match learnt {
-            Learnt::Refused(refusal) => self.withdraw(tenant, refusal),
+            Learnt::Refused(refusal) => {
+                self.held.let_go(tenant);
+                self.withdraw(tenant, refusal);
+            }
             Learnt::Serves => {
                 self.untold.serves(tenant);
                 // It may be another version that serves: what the last look met may not have been told, and is told again.

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     acknowledging::Acknowledgements,
     config::HealthConfig,
+    holding::Held,
     keys::Keys,
     looking::Met,
     patience::in_time,
@@ -71,6 +72,7 @@ pub struct KeyWatch {
     /// How many replicas live.
     pub(crate) replicas: AtomicU32,
     pub(crate) met: Mutex<HashMap<TenantId, Met>>,
+    pub(crate) held: Held,
     pub(crate) untold: Untold,
     pub(crate) acknowledgements: Acknowledgements,
     pub(crate) counters: Counters,
@@ -107,6 +109,7 @@ impl KeyWatch {
             started: Instant::now(),
             replicas: AtomicU32::new(1),
             met: Mutex::default(),
+            held: Held::default(),
             untold: Untold::default(),
             acknowledgements: Acknowledgements::default(),
             counters: Counters::default(),

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use keyferry_crypto::{news::Learnt, vault::VaultCause};
-use keyferry_registry::{Revision, key::KeyNews};
+use keyferry_registry::{Changed, Revision, Tenant, key::KeyNews};
 
 use crate::{
     store::Cut,
     vault::kek,
-    world::{LEASE, PERIOD, SECOND, TRY, World},
+    world::{LEASE, PERIOD, Runs, SECOND, TRY, World},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -186,6 +186,33 @@ async fn a_registry_that_only_answers_is_not_believed_for_long() {
     world.store.comes_back();
     world.passes(SECOND * 15).await;
     assert!(one.keys.told().mistrusted.is_empty());
+}
+
+/// The registry may have forgotten that it was held, or its key was refused in between.
+#[tokio::test(start_paused = true)]
+async fn what_is_held_anew_is_said_to_be_held_anew() {
+    type Eviction = fn(&Runs, &Tenant);
+    let evictions: [Eviction; 3] = [
+        |one, _| one.view.tells(Changed::Everything),
+        |one, acme| one.view.tells(Changed::Tenant(acme.keys.tenant)),
+        |one, acme| {
+            one.keys
+                .is_refused(acme.keys.tenant, &kek(&acme.keys, 1), VaultCause::KeyDisabled)
+        },
+    ];
+    for evicts in evictions {
+        let world = World::new();
+        let acme = world.tenant();
+        let one = world.replica();
+        one.keys.holds(acme.keys.tenant);
+        world.passes(SECOND * 15).await;
+        let before = world.store.health(acme.keys.tenant).held_at;
+        evicts(&one, &acme);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        one.keys.holds(acme.keys.tenant);
+        world.passes(SECOND * 5).await;
+        assert!(world.store.health(acme.keys.tenant).held_at > before);
+    }
 }
 
 #[tokio::test(start_paused = true)]
