@@ -4,7 +4,8 @@
 //! noticed. Somebody does: a *watch* over each tenant's key, which one replica keeps and all hear of. But a replica trusts the
 //! watch only as far as it hears, and as far as it sees that the watch is kept; else it is *deaf*, or the tenant
 //! *mistrusted*, and only the vault's own word counts. So it does for a while after a refusal, as some of a vault's machines may
-//! be late to obey the customer.
+//! be late to obey the customer. What was watched until a moment ago is used a moment longer, while the vault is asked: so in an
+//! outage, of which those who watch tell, nobody waits for a vault that gives no answer.
 //!
 //! The vault's word is an unwrap: of the same tenant, with the same version of the same key. That a vault wraps is none (see
 //! `keyring::proving`), nor that it unwraps with another version, which the customer may have left enabled. So it is looked for
@@ -15,7 +16,7 @@
 //! A word counts from when the call began, as the vault may have said it at any time from then on.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::{
     id::TenantId,
-    moment::{AtomicMoment, Epoch},
+    moment::{AtomicMoment, Epoch, Moment},
     standing::Standing,
 };
 
@@ -51,6 +52,8 @@ pub(crate) enum Trust {
     Full,
     /// It may, but not for long: the vault should be asked in the background.
     Ending,
+    /// The same, as those who watch get no answer: it counts here, too, if there is none.
+    Warned,
     /// It may not: the vault is asked first.
     None,
 }
@@ -64,7 +67,8 @@ pub(crate) struct Watch {
     /// Since when it counts what is heard.
     counts_since: AtomicMoment,
     has_mistrusted: AtomicBool,
-    mistrusted: ArcSwap<HashSet<TenantId>>,
+    /// Tenants whose keys are not known to serve, and from when on that counts.
+    mistrusted: ArcSwap<HashMap<TenantId, Moment>>,
 }
 
 impl Watch {
@@ -87,8 +91,12 @@ impl Watch {
         };
         let now = self.epoch.moment(now);
         let is_heard = self.heard_until.get().is_some_and(|until| now < until);
-        if is_heard && standing.is_watched(now) && !self.mistrusts(standing.tenant()) {
-            return Trust::Full;
+        if is_heard && standing.is_watched(now) {
+            match self.mistrusted_from(standing.tenant()) {
+                None => return Trust::Full,
+                Some(from) if now < from => return Trust::Warned,
+                Some(_) => {}
+            }
         }
         match standing.served() {
             Some(served) if now < served.plus(assurance.period * 7 / 10) => Trust::Full,
@@ -126,14 +134,21 @@ impl Watch {
         self.heard_until.take();
     }
 
-    /// These tenants' keys are not watched, and no others.
-    pub(crate) fn mistrust(&self, tenants: HashSet<TenantId>) {
+    /// These tenants' keys are not known to serve, and no others. That they are watched counts no longer than until then.
+    pub(crate) fn mistrust(&self, tenants: HashMap<TenantId, Instant>) {
         let has_mistrusted = !tenants.is_empty();
-        self.mistrusted.store(Arc::new(tenants));
+        let tenants = tenants
+            .into_iter()
+            .map(|(tenant, from)| (tenant, self.epoch.moment(from)));
+        self.mistrusted.store(Arc::new(tenants.collect()));
         self.has_mistrusted.store(has_mistrusted, Ordering::Release);
     }
 
-    fn mistrusts(&self, tenant: TenantId) -> bool {
-        self.has_mistrusted.load(Ordering::Acquire) && self.mistrusted.load().contains(&tenant)
+    fn mistrusted_from(&self, tenant: TenantId) -> Option<Moment> {
+        if self.has_mistrusted.load(Ordering::Acquire) {
+            self.mistrusted.load().get(&tenant).copied()
+        } else {
+            None
+        }
     }
 }

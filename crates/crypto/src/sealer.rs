@@ -16,7 +16,7 @@
 mod keys;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -234,9 +234,10 @@ impl Sealer {
         self.keyring.watch().heard(at);
     }
 
-    /// Takes it that these tenants' keys, and no others, are not watched just now: before what is held of them is used, the vault
-    /// is asked.
-    pub fn mistrust(&self, tenants: HashSet<TenantId>) {
+    /// Takes it that these tenants' keys, and no others, are not known to serve just now: before what is held of them is used, the
+    /// vault is asked. Until the time that is given with each, what is held is used meanwhile, and the vault is asked in the
+    /// background.
+    pub fn mistrust(&self, tenants: HashMap<TenantId, Instant>) {
         self.keyring.watch().mistrust(tenants);
     }
 

@@ -1,7 +1,7 @@
 //! Of whom this replica holds anything, and whether somebody looks at their keys.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -37,13 +37,16 @@ struct Said {
     first: Instant,
     /// When it was begun to be said last.
     last: Instant,
+    /// When it was last asked whose keys are overdue, and this was not, but known to be held.
+    watched_at: Option<Instant>,
 }
 
 /// Of whom something is held somewhere and whose keys are not looked at as they should be, and when that was asked.
 #[derive(Debug)]
 struct Overdue {
     tenants: HashSet<TenantId>,
-    asked_at: Instant,
+    /// Never, if absent.
+    asked_at: Option<Instant>,
 }
 
 impl KeyWatch {
@@ -77,11 +80,11 @@ impl KeyWatch {
         let mut asking = Asked::but("it cannot be asked whose keys are overdue");
         let mut overdue = Overdue {
             tenants: HashSet::new(),
-            asked_at: Instant::now(),
+            asked_at: None,
         };
         loop {
             self.mistrust(&overdue);
-            let asked_at = Instant::now();
+            let asked_at = Some(Instant::now());
             let tenants = self.meanwhile_mistrusting(&overdue).await;
             if let Some(tenants) = asking.note(tenants) {
                 let tenants = tenants.into_iter().collect();
@@ -106,16 +109,30 @@ impl KeyWatch {
 
     /// Tells the sealer which of those held are not known to be watched: overdue ones, or all if that cannot be asked; and those
     /// of whom the registry did not know, when it was asked, that they are held.
+    ///
+    /// What was watched when that was last asked would have been used for as long as it counts that others were heard, if nothing
+    /// else had come of asking. Until then, and for one call longer, it is used while the vault is asked: so long no bound is
+    /// touched, and nobody waits for a vault that gives the looks no answer.
     fn mistrust(&self, overdue: &Overdue) {
-        let is_blind = overdue.asked_at.elapsed() > self.config.hearing();
-        let state = self.held.lock();
-        let is_watched = |tenant: &TenantId| {
-            !is_blind
-                && !overdue.tenants.contains(tenant)
-                && state.said.get(tenant).is_some_and(|said| said.counts(overdue.asked_at))
-        };
-        let held = self.parts.sealer.holding();
-        let mistrusted: HashSet<_> = held.into_iter().filter(|tenant| !is_watched(tenant)).collect();
+        let asked_at = overdue.asked_at.filter(|at| at.elapsed() <= self.config.hearing());
+        let counts_for = self.config.hearing() + self.parts.try_timeout;
+        let (held, now) = (self.parts.sealer.holding(), Instant::now());
+        let mut state = self.held.lock();
+        let mut mistrusted = HashMap::new();
+        for tenant in held {
+            let Some(said) = state.said.get_mut(&tenant) else {
+                mistrusted.insert(tenant, now);
+                continue;
+            };
+            match asked_at {
+                Some(asked_at) if said.counts(asked_at) && !overdue.tenants.contains(&tenant) => {
+                    said.watched_at = Some(asked_at);
+                }
+                _ => {
+                    mistrusted.insert(tenant, said.watched_at.map_or(now, |at| at + counts_for));
+                }
+            }
+        }
         drop(state);
         self.counters.mistrusted.store(mistrusted.len() as u64, Relaxed);
         self.parts.sealer.mistrust(mistrusted);
@@ -153,7 +170,12 @@ impl Held {
             }
             let before = state.said.get(tenant);
             let first = before.filter(|said| said.counts(began)).map_or(now, |said| said.first);
-            state.said.insert(*tenant, Said { first, last: began });
+            let said = Said {
+                first,
+                last: began,
+                watched_at: before.and_then(|said| said.watched_at),
+            };
+            state.said.insert(*tenant, said);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the watch asks of the sealer.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use keyferry_crypto::{
@@ -32,7 +32,7 @@ pub trait Keys: Send + Sync + 'static {
     fn heard(&self, at: Instant);
 
     /// [`Sealer::mistrust`].
-    fn mistrust(&self, tenants: HashSet<TenantId>);
+    fn mistrust(&self, tenants: HashMap<TenantId, Instant>);
 
     /// [`Sealer::holding`].
     fn holding(&self) -> Vec<TenantId>;
@@ -72,7 +72,7 @@ impl Keys for Sealer {
         self.heard(at);
     }
 
-    fn mistrust(&self, tenants: HashSet<TenantId>) {
+    fn mistrust(&self, tenants: HashMap<TenantId, Instant>) {
         self.mistrust(tenants);
     }
 

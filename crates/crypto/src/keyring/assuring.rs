@@ -3,12 +3,12 @@
 //! One call serves all that is held under a standing, and all who wait. If the vault refuses, none of them is served. If it
 //! gives no answer, they are, as unavailable is not revoked; and for a while it is asked in the background only, so that in
 //! an outage nobody waits twice. Ahead of time it is asked in the background too, by one of those who come: so who uses a key
-//! all along never waits while the vault is well.
+//! all along never waits while the vault is well; nor where others, who watch, tell that it gives no answer.
 //!
 //! Where a word is needed, the vault is asked as by a canary, past all that is known of it: that it was asked in vain must not be
-//! believed for what was in truth not asked. Ahead of time, such a call gives way to others. There are bounds to what a vault is asked
-//! like that, too (one vault's looks have a share of its limit, and no more); beyond them it was not asked: nobody is served, nothing
-//! is evicted, and the next who comes asks again.
+//! believed for what was in truth not asked. Ahead of time, such a call gives way to others, unless an answer is known to be missed.
+//! There are bounds to what a vault is asked like that, too (one vault's looks have a share of its limit, and no more); beyond them it
+//! was not asked: nobody is served, nothing is evicted, and the next who comes asks again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,9 +48,10 @@ impl Keyring {
         tenant: &TenantKeys,
         held: &Arc<HeldKey>,
         wrapped: impl FnOnce() -> WrappedDataKey,
+        trust: Trust,
         now: Instant,
     ) {
-        let (urgency, pause) = if held.standing().is_in_vain(now) {
+        let (urgency, pause) = if trust == Trust::Warned || held.standing().is_in_vain(now) {
             (Urgency::Watch, self.memory_of_outage() / 3)
         } else {
             (Urgency::Background, REVALIDATION_PAUSE)
@@ -78,7 +79,7 @@ impl Keyring {
     pub(super) fn is_proof_due(&self, opening: &Standing, now: Instant) -> bool {
         match self.watch.trust(opening, now) {
             Trust::Full => false,
-            Trust::Ending => opening.claims_asking(now, REVALIDATION_PAUSE),
+            Trust::Ending | Trust::Warned => opening.claims_asking(now, REVALIDATION_PAUSE),
             Trust::None => true,
         }
     }

@@ -60,8 +60,8 @@ impl Keyring {
         let (wrapped, now) = (|| lease.to_unwrap().clone(), Instant::now());
         match self.watch.trust(lease.held().standing(), now) {
             Trust::Full => Ok(()),
-            Trust::Ending => {
-                self.assure_ahead(tenant, lease.held(), wrapped, now);
+            trust @ (Trust::Ending | Trust::Warned) => {
+                self.assure_ahead(tenant, lease.held(), wrapped, trust, now);
                 Ok(())
             }
             Trust::None => self.assure(tenant, lease.held(), wrapped).await,

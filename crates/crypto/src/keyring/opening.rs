@@ -83,8 +83,9 @@ impl Keyring {
         self.counters.cache_hits.count();
         if freshness == Freshness::Aging {
             self.revalidate(request, &held);
-        } else if trust == Trust::Ending {
-            self.assure_ahead(request.tenant, &held, || request.wrapped(), request.now);
+        }
+        if trust == Trust::Warned || (trust == Trust::Ending && freshness == Freshness::Fresh) {
+            self.assure_ahead(request.tenant, &held, || request.wrapped(), trust, request.now);
         }
         Ok(held)
     }

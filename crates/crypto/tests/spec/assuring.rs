@@ -29,6 +29,7 @@ use crate::fake::{
 
 const PERIOD: Duration = Duration::from_secs(30);
 const HEARING: Duration = Duration::from_secs(10);
+const LONGER: Duration = Duration::from_secs(9);
 
 /// Long enough for its keys and leases that none is asked for for its age in these tests.
 fn tenant() -> TenantKeys {
@@ -162,7 +163,7 @@ async fn a_tenant_that_nobody_watches_is_asked_for_and_no_other_until_it_is_watc
     let theirs = seal(&sealer, &neighbour).await.unwrap();
     advance(PERIOD).await;
     sealer.heard(Instant::now());
-    sealer.mistrust([tenant().tenant].into());
+    sealer.mistrust([(tenant().tenant, Instant::now())].into());
     let before = vault.unwraps();
     open(&sealer, &neighbour, &theirs).await.unwrap();
     assert_eq!(vault.unwraps(), before);
@@ -170,7 +171,7 @@ async fn a_tenant_that_nobody_watches_is_asked_for_and_no_other_until_it_is_watc
     assert_eq!(vault.unwraps(), before + 1);
     advance(PERIOD).await;
     sealer.heard(Instant::now());
-    sealer.mistrust([neighbour.tenant].into());
+    sealer.mistrust([(neighbour.tenant, Instant::now())].into());
     open(&sealer, &tenant(), &sealed[0]).await.unwrap();
     seal(&sealer, &tenant()).await.unwrap();
     assert_eq!(vault.unwraps(), before + 1);
@@ -358,6 +359,85 @@ async fn where_a_canary_found_no_answer_nobody_waits_to_find_it_again() {
     advance(PERIOD).await;
     let opened = open(&sealer, &tenant(), &sealed[0]).await;
     assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
+}
+
+/// A replica that hears is told that those who watch get no answer: what it was told before counts so much longer.
+async fn told_of_trouble() -> (Arc<FakeVault>, Arc<Sealer>, [Sealed; 2]) {
+    let (vault, sealer, sealed) = hot().await;
+    advance(PERIOD).await;
+    sealer.heard(Instant::now());
+    sealer.mistrust([(tenant().tenant, Instant::now() + LONGER)].into());
+    (vault, sealer, sealed)
+}
+
+/// Used all along until what was told before does not count any more.
+async fn is_used_meanwhile(sealer: &Arc<Sealer>, sealed: &[Sealed; 2]) {
+    for second in 0..LONGER.as_secs() {
+        sealer.heard(Instant::now());
+        open(sealer, &tenant(), &sealed[usize::from(second % 2 == 0)])
+            .await
+            .unwrap();
+        seal(sealer, &tenant()).await.unwrap();
+        all_wait().await;
+        advance(SECOND).await;
+    }
+    sealer.heard(Instant::now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_a_vault_gives_no_answer_does_not_wait_for_it() {
+    let (vault, sealer, sealed) = told_of_trouble().await;
+    let before = vault.unwraps();
+    vault.fails(VaultCause::Timeout);
+    // Whoever waited would wait for ever.
+    vault.hangs();
+    is_used_meanwhile(&sealer, &sealed).await;
+    assert_eq!(vault.unwraps(), before + 1, "it is asked in the background");
+    assert_eq!(vault.urgencies(Call::Unwrap).last(), Some(&Urgency::Watch));
+    vault.goes_on();
+    all_wait().await;
+    vault.hangs();
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    seal(&sealer, &tenant()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_a_vault_gives_no_answer_waits_for_its_word_once_what_was_told_before_is_too_old() {
+    let (vault, sealer, sealed) = told_of_trouble().await;
+    vault.fails(VaultCause::KeyDisabled);
+    vault.hangs();
+    is_used_meanwhile(&sealer, &sealed).await;
+    let (open, seal) = (opening(&sealer, &tenant(), &sealed[0]), sealing(&sealer, &tenant()));
+    all_wait().await;
+    assert!(!open.is_finished() && !seal.is_finished());
+    vault.goes_on();
+    assert_eq!(cause(open.await.unwrap()), Some(VaultCause::KeyDisabled));
+    assert_eq!(cause(seal.await.unwrap()), Some(VaultCause::KeyDisabled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_to_who_asks_because_a_vault_gave_no_answer_is_obeyed_at_once() {
+    let (vault, sealer, sealed) = told_of_trouble().await;
+    vault.fails(VaultCause::KeyDisabled);
+    open(&sealer, &tenant(), &sealed[0]).await.unwrap();
+    all_wait().await;
+    for sealed in &sealed {
+        let opened = open(&sealer, &tenant(), sealed).await;
+        assert_eq!(cause(opened), Some(VaultCause::KeyDisabled));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_deaf_replica_was_told_before_counts_no_longer() {
+    let (vault, sealer, sealed) = hot().await;
+    advance(PERIOD).await;
+    sealer.mistrust([(tenant().tenant, Instant::now() + LONGER)].into());
+    vault.hangs();
+    let open = opening(&sealer, &tenant(), &sealed[0]);
+    all_wait().await;
+    assert!(!open.is_finished());
+    vault.goes_on();
+    open.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,8 @@ pub(crate) struct Told {
     pub(crate) evicted_all: usize,
     pub(crate) heard_at: Option<Instant>,
     pub(crate) mistrusted: HashSet<TenantId>,
+    /// From when on that counts.
+    pub(crate) mistrusted_from: HashMap<TenantId, Instant>,
 }
 
 impl FakeKeys {
@@ -147,8 +149,10 @@ impl Keys for FakeKeys {
         self.state().heard_at = Some(at);
     }
 
-    fn mistrust(&self, tenants: HashSet<TenantId>) {
-        self.state().mistrusted = tenants;
+    fn mistrust(&self, tenants: HashMap<TenantId, Instant>) {
+        let mut state = self.state();
+        state.mistrusted = tenants.keys().copied().collect();
+        state.mistrusted_from = tenants;
     }
 
     fn holding(&self) -> Vec<TenantId> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use keyferry_crypto::{news::Learnt, vault::VaultCause};
 use keyferry_registry::{Changed, Revision, Tenant, key::KeyNews};
+use tokio::time::Instant;
 
 use crate::{
     store::Cut,
     vault::kek,
-    world::{LEASE, PERIOD, Runs, SECOND, TRY, World},
+    world::{HEARING, LEASE, PERIOD, Runs, SECOND, TRY, World},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -186,6 +187,30 @@ async fn a_registry_that_only_answers_is_not_believed_for_long() {
     world.store.comes_back();
     world.passes(SECOND * 15).await;
     assert!(one.keys.told().mistrusted.is_empty());
+}
+
+/// Who uses it need not wait for a vault that gives no answer: it is asked meanwhile.
+#[tokio::test(start_paused = true)]
+async fn what_was_watched_counts_for_as_long_as_the_feed_and_a_call_longer() {
+    let world = World::new();
+    let acme = world.tenant();
+    let one = world.replica();
+    one.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
+    world.vault.fails(acme.keys.tenant, VaultCause::VaultFailed);
+    let from = || one.keys.told().mistrusted_from.get(&acme.keys.tenant).copied();
+    while from().is_none() {
+        world.passes(SECOND).await;
+    }
+    let told = Instant::now();
+    let counts = from().unwrap();
+    assert!(counts > told + HEARING + TRY - SECOND * 5 && counts <= told + HEARING + TRY);
+    world.passes(PERIOD * 2).await;
+    assert_eq!(from(), Some(counts), "not for longer, however often it is told");
+    let two = world.replica();
+    two.keys.holds(acme.keys.tenant);
+    world.passes(SECOND * 5).await;
+    assert!(two.keys.told().mistrusted_from[&acme.keys.tenant] <= Instant::now());
 }
 
 /// The registry may have forgotten that it was held, or its key was refused in between.
