@@ -15,10 +15,12 @@ use keyferry_crypto::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{dice::Dice, gate::Gate, terms::TRY, trace};
+use crate::{dice::Dice, gate::Gate, trace};
 
 pub(crate) struct Customer {
     seed: u64,
+    /// How long a call may take.
+    try_limit: Duration,
     state: Mutex<State>,
 }
 
@@ -26,12 +28,31 @@ pub(crate) struct Customer {
 struct State {
     newest: u8,
     withdrawn: Option<VaultCause>,
+    /// The versions that are taken away by themselves, and why.
+    withdrawn_versions: BTreeMap<u8, VaultCause>,
     /// Each that there is just now, as often as there is.
     troubles: Vec<Trouble>,
     /// How often each replica has made each kind of call.
     calls: BTreeMap<(usize, &'static str), u64>,
-    /// When each replica got no answer.
-    in_vain: BTreeMap<usize, Vec<Instant>>,
+    /// What became of the calls of each replica.
+    ended: BTreeMap<usize, Vec<Ended>>,
+}
+
+/// A call that a replica made, and whose end it has seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// The version that was to unwrap; none if something else was asked.
+    pub(crate) unwrapping: Option<u8>,
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) failure: Option<VaultCause>,
+}
+
+impl Ended {
+    /// Whether the vault said neither yes nor no.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        self.failure.is_some_and(|cause| !cause.is_refusal())
+    }
 }
 
 /// What is wrong with a vault, or the way to it.
@@ -49,13 +70,14 @@ pub(crate) enum Trouble {
 }
 
 impl Customer {
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, try_limit: Duration) -> Arc<Self> {
         let state = State {
             newest: 1,
             ..State::default()
         };
         Arc::new(Self {
             seed,
+            try_limit,
             state: Mutex::new(state),
         })
     }
@@ -66,6 +88,18 @@ impl Customer {
 
     pub(crate) fn gives_back(&self) {
         self.state().withdrawn = None;
+    }
+
+    /// Takes a version away that is not the newest: of those, the one in this place, counted round. Which; none if there is none.
+    pub(crate) fn withdraws_former(&self, place: usize, cause: VaultCause) -> Option<u8> {
+        let mut state = self.state();
+        let former = (1..state.newest).nth(place % usize::from(state.newest - 1).max(1))?;
+        state.withdrawn_versions.insert(former, cause);
+        Some(former)
+    }
+
+    pub(crate) fn gives_version_back(&self, version: u8) {
+        self.state().withdrawn_versions.remove(&version);
     }
 
     pub(crate) fn rotates(&self) {
@@ -82,11 +116,9 @@ impl Customer {
         state.troubles.remove(place.expect("it was there"));
     }
 
-    /// When a replica last got no answer, up to then.
-    pub(crate) fn last_in_vain(&self, replica: usize, until: Instant) -> Option<Instant> {
-        let state = self.state();
-        let all = state.in_vain.get(&replica).into_iter().flatten();
-        all.copied().filter(|at| *at <= until).max()
+    /// What became of the calls of a replica, in the order in which they ended.
+    pub(crate) fn ended(&self, replica: usize) -> Vec<Ended> {
+        self.state().ended.get(&replica).cloned().unwrap_or_default()
     }
 
     /// The vault as a replica on a machine reaches it.
@@ -106,7 +138,7 @@ impl Customer {
 
 impl State {
     /// What the vault says at this moment; nothing if it says nothing.
-    fn answer(&self, machine: usize, dice: &mut Dice) -> Option<Result<(), VaultError>> {
+    fn answer(&self, machine: usize, version: Option<u8>, dice: &mut Dice) -> Option<Result<(), VaultError>> {
         let has = |trouble| self.troubles.contains(&trouble);
         if has(Trouble::Cut(machine)) || has(Trouble::Hangs) {
             // Some networks say so, others say nothing.
@@ -121,6 +153,9 @@ impl State {
         if let Some(cause) = self.withdrawn {
             return Some(Err(cause.into()));
         }
+        if let Some(cause) = version.and_then(|version| self.withdrawn_versions.get(&version)) {
+            return Some(Err((*cause).into()));
+        }
         for trouble in &self.troubles {
             if let Trouble::Disagrees(cause, percent) = trouble
                 && dice.chance(*percent)
@@ -131,9 +166,9 @@ impl State {
         Some(Ok(()))
     }
 
-    fn latency(&self, dice: &mut Dice) -> Duration {
+    fn latency(&self, try_limit: Duration, dice: &mut Dice) -> Duration {
         let most = if self.troubles.contains(&Trouble::Slow) {
-            TRY / 2
+            try_limit / 2
         } else {
             QUICK
         };
@@ -150,18 +185,24 @@ struct Reached {
 
 impl Reached {
     /// A call: on its way, decided, on its way back, within the time that a call may take.
-    async fn call<T>(&self, what: &'static str, then: impl FnOnce(u8) -> T) -> Result<T, VaultError> {
+    async fn call<T>(
+        &self,
+        what: &'static str,
+        unwrapping: Option<u8>,
+        then: impl FnOnce(u8) -> T,
+    ) -> Result<T, VaultError> {
+        let (began, try_limit) = (Instant::now(), self.customer.try_limit);
         self.gate.passes().await;
         let mut dice = self.dice(what);
         let (there, back) = {
             let state = self.customer.state();
-            (state.latency(&mut dice), state.latency(&mut dice))
+            (state.latency(try_limit, &mut dice), state.latency(try_limit, &mut dice))
         };
         let answered = async {
             sleep(there).await;
             let (answer, newest) = {
                 let state = self.customer.state();
-                (state.answer(self.machine, &mut dice), state.newest)
+                (state.answer(self.machine, unwrapping, &mut dice), state.newest)
             };
             let Some(answer) = answer else {
                 return std::future::pending().await;
@@ -169,14 +210,17 @@ impl Reached {
             sleep(back).await;
             answer.map(|()| then(newest))
         };
-        let answer = timeout(TRY, answered).await;
+        let answer = timeout(try_limit, answered).await;
         let answer = answer.unwrap_or_else(|_| Err(VaultCause::Timeout.into()));
         self.gate.passes().await;
         let failure = answer.as_ref().err().map(VaultError::cause);
-        if failure.is_some_and(|cause| !cause.is_refusal()) {
-            let mut state = self.customer.state();
-            state.in_vain.entry(self.replica).or_default().push(Instant::now());
-        }
+        let ended = Ended {
+            unwrapping,
+            began,
+            ended: Instant::now(),
+            failure,
+        };
+        self.customer.state().ended.entry(self.replica).or_default().push(ended);
         trace::note(format_args!("replica {}: {what}: {failure:?}", self.replica));
         answer
     }
@@ -198,7 +242,7 @@ impl KeyVault for Reached {
         urgency: Urgency,
     ) -> Result<WrappedDataKey, VaultError> {
         let what = ["wrap for the watch", "wrap", "wrap ahead", "wrap in bulk"][place(urgency)];
-        let kek = self.call(what, |newest| version(tenant, newest)).await?;
+        let kek = self.call(what, None, |newest| version(tenant, newest)).await?;
         let mut bytes = vec![PAD; MODULUS];
         for (byte, plain) in bytes.iter_mut().zip(data_key.expose()) {
             *byte ^= plain;
@@ -211,13 +255,13 @@ impl KeyVault for Reached {
 
     async fn unwrap(&self, _: &TenantKeys, wrapped: &WrappedDataKey, urgency: Urgency) -> Result<DataKey, VaultError> {
         let what = ["unwrap for the watch", "unwrap", "unwrap ahead", "unwrap in bulk"][place(urgency)];
-        self.call(what, |_| ()).await?;
+        self.call(what, Some(number(&wrapped.kek)), |_| ()).await?;
         let plain = wrapped.bytes[..32].iter().map(|byte| byte ^ PAD).collect();
         Ok(DataKey::from_unwrapped(plain).expect("32 bytes"))
     }
 
     async fn newest(&self, tenant: &TenantKeys, _: Urgency) -> Result<KekId, VaultError> {
-        self.call("newest", |newest| version(tenant, newest)).await
+        self.call("newest", None, |newest| version(tenant, newest)).await
     }
 
     fn forget(&self, _: &TenantKeys) {}
@@ -241,6 +285,11 @@ fn version(tenant: &TenantKeys, newest: u8) -> KekId {
             VersionPolicy::Pinned(version) => version.clone(),
         },
     }
+}
+
+/// Which version it is, counted from 1 on.
+pub(crate) fn number(kek: &KekId) -> u8 {
+    u8::from_str_radix(kek.version.as_str(), 16).expect("a version of this vault")
 }
 
 const QUICK: Duration = Duration::from_millis(60);

@@ -21,6 +21,7 @@ mod requests;
 mod store;
 mod terms;
 mod trace;
+mod vouching;
 mod world;
 
 use std::{

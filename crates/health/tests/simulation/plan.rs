@@ -9,7 +9,7 @@ use crate::{
     customer,
     dice::Dice,
     registry::{self, Cut},
-    terms::{AFTERMATH, HEARS, PERIOD, SECOND},
+    terms::{SECOND, Terms},
 };
 
 #[derive(Clone, Debug)]
@@ -17,19 +17,31 @@ pub(crate) struct Plan {
     pub(crate) machines: usize,
     /// By how many milliseconds each machine's clock is ahead of the registry's.
     pub(crate) ahead: [i64; MACHINES],
+    pub(crate) terms: Terms,
     pub(crate) policy: SealingPolicy,
-    pub(crate) withdrawal: Option<Withdrawal>,
+    /// Between two requests to a replica, mostly.
+    pub(crate) pause: Duration,
+    /// Of the key, one after the other; or of a former version.
+    pub(crate) withdrawals: Vec<Withdrawal>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) end: Duration,
 }
 
-/// The customer takes its key away. All times are from the beginning of the run.
+/// The customer takes something away. All times are from the beginning of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Withdrawal {
     pub(crate) at: Duration,
+    pub(crate) taken: Taken,
     pub(crate) cause: VaultCause,
     /// When it gives it back, if it does.
     pub(crate) returns: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Key,
+    /// One of its versions: of those that are not the newest then, the one in this place, counted round.
+    Former(usize),
 }
 
 /// Something is wrong for a while.
@@ -66,56 +78,117 @@ impl Plan {
         let dice = &mut Dice::of(seed);
         let machines = dice.one_of(&[2, 2, 3, 3, MACHINES]);
         let ahead = std::array::from_fn(|_| i64::try_from(dice.roll(8_000)).expect("small") - 4_000);
-        let at = dice.between(SECOND * 10, PERIOD * 3);
-        let withdrawal = dice.chance(80).then(|| Withdrawal {
-            at,
-            cause: dice.one_of(&CAUSES),
-            returns: dice
-                .chance(40)
-                .then(|| at + dice.between(Duration::from_millis(100), HEARS + PERIOD)),
-        });
-        let faults: Vec<_> = (0..dice.roll(6))
-            .map(|_| Fault::at(dice, at + PERIOD * 2, machines))
+        let terms = Terms::any(dice);
+        let at = dice.between(SECOND * 10, SECOND * 10 + terms.period * 3);
+        let mut withdrawals = of_the_key(dice, at, &terms);
+        let mut faults: Vec<_> = (0..dice.roll(6))
+            .map(|_| Fault::at(dice, at + terms.period * 2, machines, &terms))
             .collect();
+        if dice.chance(30) {
+            let (rotation, former) = of_a_version(dice, at, &terms);
+            faults.push(rotation);
+            withdrawals.push(former);
+        }
         let over = faults.iter().map(|fault| fault.until).fold(at, Duration::max);
-        let end = match withdrawal {
-            Some(Withdrawal { returns: None, .. }) => over.max(at + HEARS) + END,
-            Some(Withdrawal {
-                returns: Some(returns), ..
-            }) => over.max(returns) + AFTERMATH + END,
-            None => over + AFTERMATH + END,
-        };
+        let ends = withdrawals.iter().map(|withdrawal| {
+            let obeyed = withdrawal.at + terms.hears();
+            let settled = withdrawal.returns.unwrap_or(withdrawal.at) + terms.aftermath();
+            if withdrawal.is_for_good() {
+                obeyed
+            } else {
+                obeyed.max(settled)
+            }
+        });
+        let is_gone = withdrawals.iter().any(Withdrawal::is_for_good);
+        let settled = if is_gone { over } else { over + terms.aftermath() };
         Self {
             machines,
             ahead,
+            terms,
             policy: policy(dice),
-            withdrawal,
+            // So rarely, too, that what is held is not asked for ahead of time.
+            pause: dice.one_of(&[SECOND * 9 / 10, SECOND * 9 / 10, SECOND * 4]),
+            end: ends.fold(settled, Duration::max) + END,
+            withdrawals,
             faults,
-            end,
         }
     }
 
     /// From when on nothing is wrong any more, though some of what was may still be felt.
     pub(crate) fn over(&self) -> Duration {
         let faults = self.faults.iter().map(|fault| fault.until);
-        let returns = self.withdrawal.and_then(|withdrawal| withdrawal.returns);
-        faults.chain(returns).max().unwrap_or_default()
+        let given = self.withdrawals.iter();
+        let given = given.filter_map(|withdrawal| match withdrawal.taken {
+            Taken::Key => withdrawal.returns,
+            Taken::Former(_) => Some(withdrawal.returns.unwrap_or(withdrawal.at)),
+        });
+        faults.chain(given).max().unwrap_or_default()
     }
 
-    /// From when on all must serve, if the customer gives its key back, or never took it.
+    /// From when on all must serve, but for a version that is gone, if the customer gives its key back, or never took it.
     pub(crate) fn serves_from(&self) -> Option<Duration> {
-        let is_there = self.withdrawal.is_none_or(|withdrawal| withdrawal.returns.is_some());
-        is_there.then(|| self.over() + AFTERMATH)
+        let is_gone = self.withdrawals.iter().any(Withdrawal::is_for_good);
+        (!is_gone).then(|| self.over() + self.terms.aftermath())
     }
 }
 
+impl Withdrawal {
+    /// Whether the key is gone, and stays so.
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.taken == Taken::Key && self.returns.is_none()
+    }
+}
+
+/// Some customers take their key away, some of them give it back, and some of those take it away again: soon, and perhaps between
+/// two looks.
+fn of_the_key(dice: &mut Dice, at: Duration, terms: &Terms) -> Vec<Withdrawal> {
+    let mut all = Vec::new();
+    let mut next = dice.chance(80).then_some(at);
+    while let Some(at) = next.take() {
+        let most = dice.one_of(&[terms.period / 2, terms.hears() + terms.period]);
+        let returns = dice.chance(40).then(|| at + dice.between(SECOND / 10, most));
+        all.push(Withdrawal {
+            at,
+            taken: Taken::Key,
+            cause: dice.one_of(&CAUSES),
+            returns,
+        });
+        if let Some(returns) = returns
+            && all.len() < 2
+            && dice.chance(50)
+        {
+            let most = dice.one_of(&[SECOND * 3, terms.period]);
+            next = Some(returns + dice.between(SECOND / 10, most));
+        }
+    }
+    all
+}
+
+/// A customer rotates its key, and takes away a version from before, that only.
+fn of_a_version(dice: &mut Dice, around: Duration, terms: &Terms) -> (Fault, Withdrawal) {
+    let rotated = dice.between(SECOND * 3, around);
+    let at = rotated + dice.between(SECOND / 10, terms.period * 3);
+    let rotation = Fault {
+        from: rotated,
+        until: rotated,
+        what: What::Rotates,
+    };
+    let withdrawal = Withdrawal {
+        at,
+        taken: Taken::Former(dice.place(8)),
+        cause: VaultCause::KeyDisabled,
+        returns: dice.chance(20).then(|| at + dice.between(SECOND / 10, terms.hears())),
+    };
+    (rotation, withdrawal)
+}
+
 impl Fault {
-    fn at(dice: &mut Dice, latest: Duration, machines: usize) -> Self {
+    fn at(dice: &mut Dice, latest: Duration, machines: usize, terms: &Terms) -> Self {
         let from = dice.between(SECOND * 3, latest);
         let what = What::any(dice, machines);
         let lasts = match what {
             What::Vault(_) | What::Registry(_) | What::Pauses(_) | What::Dies(_) => {
-                let longest = dice.one_of(&[SECOND * 2, PERIOD, PERIOD * 3]);
+                let longest = dice.one_of(&[SECOND * 2, terms.period, terms.period * 3]);
                 dice.between(Duration::from_millis(100), longest)
             }
             What::FailsOver => dice.between(Duration::from_millis(100), SECOND * 20),
@@ -166,8 +239,8 @@ impl What {
 fn policy(dice: &mut Dice) -> SealingPolicy {
     let policy = SealingPolicy::default();
     SealingPolicy {
-        cache_ttl: dice.one_of(&[policy.cache_ttl, policy.cache_ttl, SECOND * 90]),
-        lease_max_age: dice.one_of(&[policy.lease_max_age, policy.lease_max_age, SECOND * 90]),
+        cache_ttl: dice.one_of(&[policy.cache_ttl, policy.cache_ttl, SECOND * 90, SECOND * 20]),
+        lease_max_age: dice.one_of(&[policy.lease_max_age, policy.lease_max_age, SECOND * 90, SECOND * 20]),
         lease_max_messages: dice.one_of(&[policy.lease_max_messages, policy.lease_max_messages, 5, 1]),
         outage_grace: dice.one_of(&[Duration::ZERO, Duration::ZERO, SECOND * 60]),
     }

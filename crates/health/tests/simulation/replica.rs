@@ -6,7 +6,7 @@ use std::{
 };
 
 use keyferry_crypto::sealer::{Sealer, SealerLimits};
-use keyferry_health::{HealthConfig, KeyWatch, Parts};
+use keyferry_health::{KeyWatch, Parts};
 use keyferry_registry::{Changed, Registry, RegistryLimits, key::ReplicaId};
 use tokio::{sync::broadcast::Receiver, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::{
     customer::Customer,
     gate::Gate,
     registry::{Database, Way},
-    terms::{CONFIRMATION, TRY},
+    terms::Terms,
 };
 
 pub(crate) struct Replica {
@@ -32,12 +32,18 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn start(number: usize, machine: usize, customer: &Arc<Customer>, database: &Arc<Database>) -> Self {
+    pub(crate) fn start(
+        number: usize,
+        machine: usize,
+        terms: &Terms,
+        customer: &Arc<Customer>,
+        database: &Arc<Database>,
+    ) -> Self {
         let id = ReplicaId(Uuid::from_u128(1_000 + number as u128));
         let gate = Arc::new(Gate::default());
         let limits = SealerLimits {
-            assurance: Some(HealthConfig::default().assurance()),
-            confirmation: CONFIRMATION,
+            assurance: Some(terms.health().assurance()),
+            confirmation: terms.confirmation,
             ..SealerLimits::default()
         };
         let sealer = Arc::new(Sealer::new(customer.reached_by(number, machine, &gate), limits));
@@ -50,7 +56,7 @@ impl Replica {
         });
         let few = RegistryLimits {
             tenants: 16,
-            ..RegistryLimits::default()
+            poll: terms.poll(),
         };
         let registry = Registry::new(way.clone(), few);
         let heard = registry.changes();
@@ -60,11 +66,11 @@ impl Replica {
             sealer: sealer.clone(),
             share_among: Box::new(|_| ()),
             doubt_endpoint: Box::new(|_| ()),
-            try_timeout: TRY,
-            confirmation: CONFIRMATION,
+            try_timeout: terms.try_limit,
+            confirmation: terms.confirmation,
             clock: clocks::of_machine(machine),
         };
-        let watch = KeyWatch::by(id, parts, HealthConfig::default(), "replica", "1.0.0");
+        let watch = KeyWatch::by(id, parts, terms.health(), "replica", "1.0.0");
         let tasks = vec![
             tokio::spawn(watch.run(CancellationToken::new())),
             tokio::spawn(async move { registry.run(CancellationToken::new()).await }),

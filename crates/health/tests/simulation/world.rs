@@ -15,7 +15,7 @@ use crate::{
     clocks,
     customer::Customer,
     dice::Dice,
-    plan::{Plan, What, Whose},
+    plan::{Plan, Taken, What, Whose},
     registry::Database,
     replica::Replica,
     requests::{Asked, Requests},
@@ -37,6 +37,8 @@ pub(crate) struct World {
     on: Vec<Option<usize>>,
     /// Of each fault that hit a machine, which.
     hit: Vec<Option<usize>>,
+    /// Of each withdrawal of a version, which.
+    pub(crate) former: Vec<Option<u8>>,
     /// How many looks there had been when all served again.
     pub(crate) looks_before: Option<usize>,
     dice: Dice,
@@ -47,8 +49,8 @@ pub(crate) struct World {
 enum Act {
     Begins(usize),
     Ends(usize),
-    Withdraws,
-    GivesBack,
+    Withdraws(usize),
+    GivesBack(usize),
     AllServes,
 }
 
@@ -61,13 +63,14 @@ impl World {
         store.register(&tenant);
         let mut world = Self {
             began: Instant::now(),
-            customer: Customer::new(seed),
+            customer: Customer::new(seed, plan.terms.try_limit),
             database: Database::new(seed, store, tenant.keys.tenant),
             requests: Requests::new(&tenant),
             tenant,
             replicas: Vec::new(),
             on: vec![None; plan.machines],
             hit: vec![None; plan.faults.len()],
+            former: vec![None; plan.withdrawals.len()],
             looks_before: None,
             dice: Dice::for_the("requests", seed),
             plan,
@@ -107,7 +110,7 @@ impl World {
                 self.happens(act);
                 continue;
             }
-            next[machine] += self.dice.between(BETWEEN / 2, BETWEEN * 3 / 2);
+            next[machine] += self.dice.between(self.plan.pause / 2, self.plan.pause * 3 / 2);
             if let Some(number) = self.on[machine] {
                 let what = if asked % 2 == 0 { Asked::Seal } else { Asked::Open };
                 self.requests.send(&self.replicas[number], what);
@@ -121,9 +124,9 @@ impl World {
         let mut acts: Vec<_> = faults
             .flat_map(|(number, fault)| [(fault.from, Act::Begins(number)), (fault.until, Act::Ends(number))])
             .collect();
-        if let Some(withdrawal) = self.plan.withdrawal {
-            acts.push((withdrawal.at, Act::Withdraws));
-            acts.extend(withdrawal.returns.map(|at| (at, Act::GivesBack)));
+        for (number, withdrawal) in self.plan.withdrawals.iter().enumerate() {
+            acts.push((withdrawal.at, Act::Withdraws(number)));
+            acts.extend(withdrawal.returns.map(|at| (at, Act::GivesBack(number))));
         }
         acts.extend(self.plan.serves_from().map(|at| (at, Act::AllServes)));
         acts
@@ -139,14 +142,25 @@ impl World {
                 trace::note(format_args!("ends: {:?}", self.plan.faults[number].what));
                 self.ends(number);
             }
-            Act::Withdraws => {
-                let withdrawal = self.plan.withdrawal.expect("planned");
-                trace::note(format_args!("the customer withdraws: {:?}", withdrawal.cause));
-                self.customer.withdraws(withdrawal.cause);
+            Act::Withdraws(number) => {
+                let withdrawal = self.plan.withdrawals[number];
+                trace::note(format_args!("the customer withdraws: {withdrawal:?}"));
+                match withdrawal.taken {
+                    Taken::Key => self.customer.withdraws(withdrawal.cause),
+                    Taken::Former(place) => {
+                        self.former[number] = self.customer.withdraws_former(place, withdrawal.cause);
+                    }
+                }
             }
-            Act::GivesBack => {
-                trace::note(format_args!("the customer gives back"));
-                self.customer.gives_back();
+            Act::GivesBack(number) => {
+                let taken = self.plan.withdrawals[number].taken;
+                trace::note(format_args!("the customer gives back: {taken:?}"));
+                match (taken, self.former[number]) {
+                    (Taken::Key, _) => self.customer.gives_back(),
+                    (Taken::Former(_), version) => {
+                        version.into_iter().for_each(|it| self.customer.gives_version_back(it))
+                    }
+                }
             }
             Act::AllServes => self.looks_before = Some(self.database.server().looks().len()),
         }
@@ -211,8 +225,13 @@ impl World {
 
     fn starts_on(&mut self, machine: usize) {
         let number = self.replicas.len();
-        self.replicas
-            .push(Replica::start(number, machine, &self.customer, &self.database));
+        self.replicas.push(Replica::start(
+            number,
+            machine,
+            &self.plan.terms,
+            &self.customer,
+            &self.database,
+        ));
         self.on[machine] = Some(number);
     }
 
@@ -240,6 +259,3 @@ fn tenant(plan: &Plan) -> Tenant {
     tenant.revision = Revision(1);
     tenant
 }
-
-/// Between two requests to a replica.
-const BETWEEN: Duration = Duration::from_millis(900);
