@@ -211,6 +211,16 @@ impl Keyring {
         self.standings.held()
     }
 
+    /// The tenants of whom anything is held under a version that is not known to be looked at.
+    pub(crate) fn holding_unwatched(&self) -> Vec<TenantId> {
+        self.standings.held_unwatched()
+    }
+
+    /// Takes it that a tenant's keys are looked at under these versions, and no others.
+    pub(crate) fn watch_versions(&self, tenant: TenantId, versions: &[KekId]) {
+        self.standings.watch(tenant, versions);
+    }
+
     /// What is learnt from now on.
     pub(crate) fn news(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()

@@ -247,6 +247,18 @@ impl Sealer {
         self.keyring.holding()
     }
 
+    /// The tenants of whom anything is held under a version of a key that is not known to be looked at: whatever else is heard, it is
+    /// used on the vault's own word alone.
+    #[must_use]
+    pub fn holding_unwatched(&self) -> Vec<TenantId> {
+        self.keyring.holding_unwatched()
+    }
+
+    /// Takes it that a tenant's keys are looked at under these versions, and no others, of those under which anything is held now.
+    pub fn watch_versions(&self, tenant: TenantId, versions: &[KekId]) {
+        self.keyring.watch_versions(tenant, versions);
+    }
+
     /// What is learnt of customers' keys from now on. Whoever lags behind misses some.
     #[must_use]
     pub fn news(&self) -> broadcast::Receiver<News> {

@@ -49,7 +49,7 @@ pub(crate) struct Standing {
     epoch: Epoch,
     /// From when on it counts for it that others watch, if not from the start: see [`Standings::withdraw`].
     watched_from: Option<Moment>,
-    /// [`WITHDRAWN`] and [`QUESTIONED`], together for who looks with every message.
+    /// [`WITHDRAWN`], [`QUESTIONED`] and [`WATCHED`], together for who looks with every message.
     flags: AtomicU8,
     /// What it is in question for, if it is.
     questions: Mutex<Vec<Arc<Question>>>,
@@ -110,9 +110,9 @@ impl Standing {
         self.has(QUESTIONED)
     }
 
-    /// Whether it counts for it that others watch.
+    /// Whether it counts for it that others watch: they do look at the key under its version.
     pub(crate) fn is_watched(&self, now: Moment) -> bool {
-        self.watched_from.is_none_or(|from| now >= from)
+        self.has(WATCHED) && self.watched_from.is_none_or(|from| now >= from)
     }
 
     /// What it is in question for just now.
@@ -196,6 +196,14 @@ impl Standing {
     /// Whether a refusal of this that means so much casts doubt upon `other`.
     fn casts_doubt(&self, meaning: Meaning, other: &Subject) -> bool {
         meaning.doubted.is_some_and(|reach| self.subject.concerns(other, reach))
+    }
+
+    fn watch(&self, is_watched: bool) {
+        if is_watched {
+            self.flags.fetch_or(WATCHED, Ordering::AcqRel);
+        } else {
+            self.flags.fetch_and(!WATCHED, Ordering::AcqRel);
+        }
     }
 
     fn withdraw(&self) {
@@ -346,11 +354,31 @@ impl Standings {
     /// The tenants of whom anything is held that a vault gave, or would give. A lease holds on to the standing under which its
     /// data key was, or would be, unwrapped, too; so that is where to look.
     pub(crate) fn held(&self) -> Vec<TenantId> {
+        self.held_under(|_| true)
+    }
+
+    /// Those of whom anything is held under a version of which it is not known that the key is looked at under it.
+    pub(crate) fn held_unwatched(&self) -> Vec<TenantId> {
+        self.held_under(|standing| !standing.has(WATCHED))
+    }
+
+    /// Takes it that a tenant's keys are looked at under these versions, and no others.
+    pub(crate) fn watch(&self, tenant: TenantId, versions: &[KekId]) {
+        if let Some(standings) = self.shard(tenant).get(&tenant) {
+            for (Subject { call, key, version }, standing) in standings {
+                let is_meant = |kek: &KekId| kek.key == *key && Some(&kek.version) == version.as_ref();
+                standing.watch(*call == Call::Unwrap && versions.iter().any(is_meant));
+            }
+        }
+    }
+
+    fn held_under(&self, is_meant: impl Fn(&Standing) -> bool) -> Vec<TenantId> {
         let mut held = vec![];
         for shard in &self.shards {
             let shard = lock(shard);
             let is_held = |standing: &Arc<Standing>| {
-                standing.subject.call == Call::Unwrap && standing.has_served() && Arc::strong_count(standing) > 1
+                let is_unwrap = standing.subject.call == Call::Unwrap;
+                is_unwrap && standing.has_served() && Arc::strong_count(standing) > 1 && is_meant(standing)
             };
             let tenants = shard.iter().filter(|(_, standings)| standings.values().any(is_held));
             held.extend(tenants.map(|(tenant, _)| tenant));
@@ -428,6 +456,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 const WITHDRAWN: u8 = 1;
 const QUESTIONED: u8 = 2;
+const WATCHED: u8 = 4;
 
 const SHARDS: usize = 16;
 /// The longest that a change takes to spread through a vault and its directory, and half as long again.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     patience::{Asked, Away, in_time},
+    versions::AskedAt,
     watch::KeyWatch,
 };
 
@@ -28,6 +29,8 @@ struct State {
     /// held any more, and be forgotten.
     let_go: BTreeSet<TenantId>,
     is_all_let_go: bool,
+    /// Whose keys' versions are to be asked about.
+    rotated: BTreeSet<TenantId>,
 }
 
 /// When it was said that something is held.
@@ -58,10 +61,14 @@ impl KeyWatch {
 
     async fn say_what_is_held(&self) {
         let mut saying = Asked::but("it cannot be said of whom something is held");
+        let mut asking = Asked::but("it cannot be asked which versions of keys are looked at");
+        let mut asked_at = AskedAt::new();
         loop {
             let held = self.parts.sealer.holding().into_iter().collect();
             let end = self.say(&self.held.unsaid(&held)).await;
             saying.note(end);
+            let end = self.tell_what_is_watched(&mut asked_at).await;
+            asking.note(end);
             tokio::time::sleep(self.config.holding_pause()).await;
         }
     }
@@ -191,6 +198,22 @@ impl Held {
         let mut state = self.lock();
         state.said.clear();
         state.is_all_let_go = true;
+    }
+
+    /// Another version of this tenant's key seals: it is to be asked which are looked at now.
+    pub(crate) fn rotates(&self, tenant: TenantId) {
+        self.lock().rotated.insert(tenant);
+    }
+
+    /// One of whom that is to be asked.
+    pub(crate) fn next_rotated(&self) -> Option<TenantId> {
+        self.lock().rotated.pop_first()
+    }
+
+    /// Whether what is held of this tenant was let go since it was last gathered what is to be said.
+    pub(crate) fn is_let_go(&self, tenant: TenantId) -> bool {
+        let state = self.lock();
+        state.is_all_let_go || state.let_go.contains(&tenant)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

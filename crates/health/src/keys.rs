@@ -37,6 +37,12 @@ pub trait Keys: Send + Sync + 'static {
     /// [`Sealer::holding`].
     fn holding(&self) -> Vec<TenantId>;
 
+    /// [`Sealer::holding_unwatched`].
+    fn holding_unwatched(&self) -> Vec<TenantId>;
+
+    /// [`Sealer::watch_versions`].
+    fn watch_versions(&self, tenant: TenantId, versions: &[KekId]);
+
     /// [`Sealer::news`].
     fn news(&self) -> broadcast::Receiver<News>;
 
@@ -78,6 +84,14 @@ impl Keys for Sealer {
 
     fn holding(&self) -> Vec<TenantId> {
         self.holding()
+    }
+
+    fn holding_unwatched(&self) -> Vec<TenantId> {
+        self.holding_unwatched()
+    }
+
+    fn watch_versions(&self, tenant: TenantId, versions: &[KekId]) {
+        self.watch_versions(tenant, versions);
     }
 
     fn news(&self) -> broadcast::Receiver<News> {

@@ -27,6 +27,7 @@ mod stats;
 mod supervising;
 mod telling;
 mod tenants;
+mod versions;
 mod watch;
 
 pub use self::{

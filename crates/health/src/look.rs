@@ -69,6 +69,14 @@ pub(crate) fn watched(tenant: &TenantKeys, health: &KeyHealth) -> Vec<Canary> {
     health.canaries.iter().filter(is_the_tenants).cloned().collect()
 }
 
+/// The versions under which the key is looked at, and goes on to be until it is rotated. Nothing as long as the one that seals has no
+/// canary: it is planted yet, and may take the place of another.
+pub(crate) fn watched_versions(tenant: &TenantKeys, health: &KeyHealth) -> Option<Vec<KekId>> {
+    let sealing = target(tenant, health, &Found::default())?;
+    let versions: Vec<_> = watched(tenant, health).into_iter().map(|canary| canary.kek).collect();
+    versions.contains(&sealing).then_some(versions)
+}
+
 /// Whether it is to be asked which version is the newest: by the next look it would be known for too long.
 pub(crate) fn looks_up(tenant: &TenantKeys, health: &KeyHealth, terms: &Terms) -> bool {
     match (&tenant.version, known_newest(tenant, health)) {

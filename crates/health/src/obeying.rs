@@ -87,6 +87,7 @@ impl KeyWatch {
     }
 
     async fn take_version(&self, tenant: TenantId, newest: &KekId) {
+        self.held.rotates(tenant);
         match self.known(tenant).await {
             Ok(Some(known)) => self.parts.sealer.follow(&known.keys, newest),
             Ok(None) => {}

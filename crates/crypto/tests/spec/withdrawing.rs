@@ -196,6 +196,13 @@ impl Run {
         change(&mut self.vault.world.lock().unwrap());
     }
 
+    /// Others look at the key, under every version.
+    fn hears(&self) {
+        let versions: Vec<_> = self.sealed.iter().map(|sealed| sealed.kek.clone()).collect();
+        self.sealer.watch_versions(self.tenant.tenant, &versions);
+        self.sealer.heard(Instant::now());
+    }
+
     /// Requests, one after another or at once, until then.
     async fn requests_until(&mut self, end: Instant, mut meanwhile: impl FnMut(&mut Self)) {
         let pause = self.dice.of(&[500, 2_000, 10_000]);
@@ -239,7 +246,7 @@ impl Run {
             let is_heard = self.dice.is_one_in(2);
             self.requests_until(end, |run| {
                 if is_heard {
-                    run.sealer.heard(Instant::now());
+                    run.hears();
                 }
             })
             .await;
@@ -289,7 +296,7 @@ fn a_deaf_replica_obeys_within_the_period_a_call_and_the_confirmation() {
         let mut run = Run::begin(seed).await;
         run.live().await;
         // What was heard just now still counts for a while.
-        run.sealer.heard(Instant::now());
+        run.hears();
         let (withdrawn, _) = run.withdraw();
         let bound = HEARING.max(SPREADING + PERIOD) + CALL + CONFIRMATION;
         run.requests_until(withdrawn + bound * 2, |_| {}).await;
@@ -305,11 +312,10 @@ fn a_replica_that_hears_obeys_when_it_is_told() {
         run.live().await;
         let (withdrawn, cause) = run.withdraw();
         let told = withdrawn + SPREADING + run.dice.up_to(MINUTE);
-        run.requests_until(told, |run| run.sealer.heard(Instant::now())).await;
+        run.requests_until(told, |run| run.hears()).await;
         run.obey(cause);
         let earlier = run.last_served().await;
-        run.requests_until(told + MINUTE, |run| run.sealer.heard(Instant::now()))
-            .await;
+        run.requests_until(told + MINUTE, |run| run.hears()).await;
         let last = run.last_served().await;
         assert_eq!(last, None, "seed {}: though it was told", run.seed);
         run.check(told, earlier, CALL + CALL + CONFIRMATION);
@@ -323,11 +329,10 @@ fn a_replica_that_is_told_early_is_not_led_astray_by_a_machine_that_is_late() {
         run.live().await;
         let (withdrawn, cause) = run.withdraw();
         let told = withdrawn + run.dice.up_to(SPREADING);
-        run.requests_until(told, |run| run.sealer.heard(Instant::now())).await;
+        run.requests_until(told, |run| run.hears()).await;
         run.obey(cause);
         let bound = SPREADING + PERIOD + CALL + CONFIRMATION;
-        run.requests_until(withdrawn + bound * 2, |run| run.sealer.heard(Instant::now()))
-            .await;
+        run.requests_until(withdrawn + bound * 2, |run| run.hears()).await;
         let last = run.last_served().await;
         run.check(withdrawn, last, bound);
     });

@@ -537,3 +537,23 @@ fn what_was_not_asked_is_no_look() {
     assert_eq!(judged.looked.health.checked_at, Some(BEFORE));
     assert!(judged.looked.due_in < PERIOD);
 }
+
+#[test]
+fn what_is_looked_at_is_known_once_no_canary_is_to_be_planted() {
+    let health = known(KeyState::Healthy, 2).health;
+    let watched = |version, canaries: u8| {
+        let tenant = TenantKeys { version, ..tenant() };
+        let canaries = health.canaries.iter().take(canaries.into()).cloned().collect();
+        let health = KeyHealth {
+            canaries,
+            ..health.clone()
+        };
+        watched_versions(&tenant, &health)
+    };
+    let pinned = |version| VersionPolicy::Pinned(kek(version).version);
+    assert_eq!(watched(VersionPolicy::FollowLatest, 2), Some(vec![kek(2), kek(1)]));
+    assert_eq!(watched(VersionPolicy::FollowLatest, 0), None);
+    assert_eq!(watched(pinned(2), 1), Some(vec![kek(2)]));
+    assert_eq!(watched(pinned(1), 1), None);
+    assert_eq!(watched(pinned(3), 2), None);
+}

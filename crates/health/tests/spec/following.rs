@@ -22,6 +22,8 @@ async fn a_new_version_is_followed_by_all_and_its_canary_planted_once() {
     for replica in [&one, &two] {
         let followed = [kek(&acme.keys, 1), newest.clone()].map(|version| (acme.keys.tenant, version));
         assert_eq!(replica.keys.told().followed, followed);
+        let watched = &replica.keys.told().watched[&acme.keys.tenant];
+        assert_eq!(*watched, [newest.clone(), kek(&acme.keys, 1)]);
     }
     assert_eq!(world.vault.plants(), [kek(&acme.keys, 1), newest.clone()]);
     let health = world.store.health(acme.keys.tenant);

@@ -48,6 +48,8 @@ pub(crate) struct Told {
     pub(crate) evicted: Vec<TenantId>,
     pub(crate) evicted_all: usize,
     pub(crate) heard_at: Option<Instant>,
+    /// Under which versions keys are looked at.
+    pub(crate) watched: HashMap<TenantId, Vec<KekId>>,
     pub(crate) mistrusted: HashSet<TenantId>,
     /// From when on that counts.
     pub(crate) mistrusted_from: HashMap<TenantId, Instant>,
@@ -158,6 +160,16 @@ impl Keys for FakeKeys {
     fn holding(&self) -> Vec<TenantId> {
         self.meets(Defect::Holding);
         self.state().held.iter().copied().collect()
+    }
+
+    fn holding_unwatched(&self) -> Vec<TenantId> {
+        let state = self.state();
+        let is_unwatched = |tenant: &&TenantId| !state.watched.contains_key(tenant);
+        state.held.iter().filter(is_unwatched).copied().collect()
+    }
+
+    fn watch_versions(&self, tenant: TenantId, versions: &[KekId]) {
+        self.state().watched.insert(tenant, versions.to_vec());
     }
 
     fn news(&self) -> broadcast::Receiver<News> {
