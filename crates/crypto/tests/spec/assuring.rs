@@ -63,7 +63,7 @@ async fn hot() -> (Arc<FakeVault>, Arc<Sealer>, [Sealed; 2]) {
     let theirs = seal(&replica(&vault), &tenant()).await.unwrap();
     let ours = seal(&sealer, &tenant()).await.unwrap();
     open(&sealer, &tenant(), &theirs).await.unwrap();
-    sealer.watch_versions(tenant().tenant, &[ours.kek.clone()]);
+    sealer.watch_versions(tenant().tenant, std::slice::from_ref(&ours.kek));
     (vault, sealer, [ours, theirs])
 }
 
@@ -162,7 +162,7 @@ async fn a_tenant_that_nobody_watches_is_asked_for_and_no_other_until_it_is_watc
         ..tenant()
     };
     let theirs = seal(&sealer, &neighbour).await.unwrap();
-    sealer.watch_versions(neighbour.tenant, &[theirs.kek.clone()]);
+    sealer.watch_versions(neighbour.tenant, std::slice::from_ref(&theirs.kek));
     advance(PERIOD).await;
     sealer.heard(Instant::now());
     sealer.mistrust([(tenant().tenant, Instant::now())].into());
@@ -190,7 +190,7 @@ async fn for_a_while_after_a_refusal_only_the_vaults_word_counts_though_others_a
     vault.fails(None);
     advance(SECOND * 10).await;
     open(&sealer, &tenant(), &sealed[0]).await.unwrap();
-    sealer.watch_versions(tenant().tenant, &[sealed[0].kek.clone()]);
+    sealer.watch_versions(tenant().tenant, std::slice::from_ref(&sealed[0].kek));
     for _ in 0..20 {
         let before = vault.unwraps();
         advance(PERIOD).await;
@@ -226,7 +226,7 @@ async fn of_a_version_that_nobody_looks_at_only_the_vaults_word_counts_though_ot
     sealer.watch_versions(tenant().tenant, &[old.kek.clone(), new.kek.clone()]);
     assert_eq!((asked(&old).await, asked(&new).await), (0, 0));
     assert_eq!(sealer.holding_unwatched(), []);
-    sealer.watch_versions(tenant().tenant, &[new.kek.clone()]);
+    sealer.watch_versions(tenant().tenant, std::slice::from_ref(&new.kek));
     assert_eq!(
         (asked(&old).await, asked(&new).await),
         (1, 0),
@@ -573,7 +573,7 @@ async fn after_the_machine_stood_still_nothing_was_heard() {
         async move { sealer.maintain_by(wall_clock).await }
     });
     let sealed = seal(&sealer, &tenant()).await.unwrap();
-    sealer.watch_versions(tenant().tenant, &[sealed.kek.clone()]);
+    sealer.watch_versions(tenant().tenant, std::slice::from_ref(&sealed.kek));
     let told = Instant::now();
     sealer.heard(told);
     tokio::time::sleep(SECOND * 10).await;
@@ -587,7 +587,7 @@ async fn after_the_machine_stood_still_nothing_was_heard() {
         assert_eq!(vault.unwraps(), unwraps);
         tokio::time::sleep(SECOND).await;
     }
-    sealer.watch_versions(tenant().tenant, &[sealed.kek.clone()]);
+    sealer.watch_versions(tenant().tenant, std::slice::from_ref(&sealed.kek));
     sealer.heard(Instant::now());
     tokio::time::sleep(SECOND * 10).await;
     open(&sealer, &tenant(), &sealed).await.unwrap();

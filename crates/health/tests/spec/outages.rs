@@ -222,7 +222,7 @@ async fn what_is_held_anew_is_said_to_be_held_anew() {
         |one, acme| one.view.tells(Changed::Tenant(acme.keys.tenant)),
         |one, acme| {
             one.keys
-                .is_refused(acme.keys.tenant, &kek(&acme.keys, 1), VaultCause::KeyDisabled)
+                .is_refused(acme.keys.tenant, &kek(&acme.keys, 1), VaultCause::KeyDisabled);
         },
     ];
     for evicts in evictions {
