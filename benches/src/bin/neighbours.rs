@@ -9,7 +9,7 @@
 //! the replicas and the others' callers leave, and how much is left by all is told for every turn: where that is next to nothing,
 //! it is the machine that was measured.
 //!
-//! Its arguments: how many turns of each (10), how many seconds one has (8), how many calls a second the others make (200), for how
+//! Its arguments: how many turns of each (11), how many seconds one has (8), how many calls a second the others make (200), for how
 //! many seconds a caller of the bad ones stays away (3), and the names of the troubles, with commas between them (all four), or
 //! `none`, which tells how far turns differ by themselves.
 #![expect(clippy::print_stdout, reason = "it prints its table")]
@@ -19,7 +19,8 @@ use std::{fs, process::ExitCode, thread, time::Duration};
 
 use keyferry_emulator::{Operation, Order};
 use keyferry_tests::{
-    Database, Fleet, Load, Neighbour, Pace, PostgresServer, Records, Trouble, Ways, World, stand_in, well_neighbours,
+    Database, Fleet, Load, Neighbour, Pace, PostgresServer, Records, Trouble, Ways, World, eventually, stand_in,
+    well_neighbours,
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -87,7 +88,13 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         // On connections of their own, which are not tended elsewhere.
         let client = |replica: &keyferry_tests::Replica| replica.process().client(token.clone().into());
         let clients: Vec<_> = fleet.replicas().iter().map(client).collect();
-        Load::start(&clients, &callers, wanted.per_second)
+        let load = Load::start(&clients, &callers, wanted.per_second);
+        // Whoever is opened for at a replica for the first time waits for its vault, which would count in some turn.
+        eventually("each tenant is sealed for and opened for at each replica", async || {
+            load.so_far(|records| records.0.len()) >= OTHERS * REPLICAS * 2
+        })
+        .await;
+        load
     });
     let turns = elsewhere.run(async || turns(&wanted, &world, &fleet, &bad).await);
     tell(&here.block_on(load.stop()), &turns);
@@ -99,7 +106,7 @@ impl Wanted {
     fn read() -> Result<Self, Box<dyn std::error::Error>> {
         let mut arguments = std::env::args().skip(1);
         Ok(Self {
-            turns: arguments.next().map_or(Ok(10), |turns| turns.parse())?,
+            turns: arguments.next().map_or(Ok(11), |turns| turns.parse())?,
             seconds: arguments.next().map_or(Ok(8), |seconds| seconds.parse())?,
             per_second: arguments.next().map_or(Ok(200.0), |rate| rate.parse())?,
             pause: Duration::from_secs(arguments.next().map_or(Ok(3), |seconds| seconds.parse())?),
