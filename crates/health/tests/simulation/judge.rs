@@ -70,6 +70,8 @@ pub(crate) struct Withdrawn {
     pub(crate) plan: Withdrawal,
     /// The version that was taken away; none if it was the key.
     version: Option<u8>,
+    /// Whether there is a canary of it. There is none of a version that was the newest between two looks only.
+    is_watched: bool,
     pub(crate) act: Instant,
     pub(crate) returns: Option<Instant>,
 }
@@ -79,9 +81,16 @@ impl Withdrawn {
         let all = world.plan.withdrawals.iter().zip(&world.former);
         // Where there is no former version, nothing was taken.
         let happened = all.filter(|(plan, former)| plan.taken == Taken::Key || former.is_some());
+        let health = world.database.server().health(world.tenant.keys.tenant);
+        let watched: Vec<_> = health
+            .canaries
+            .iter()
+            .map(|canary| customer::number(&canary.kek))
+            .collect();
         let withdrawn = happened.map(|(plan, former)| Self {
             plan: *plan,
             version: *former,
+            is_watched: former.is_none_or(|former| watched.contains(&former)),
             act: world.began + plan.at,
             returns: plan.returns.map(|at| world.began + at),
         });
@@ -131,7 +140,9 @@ fn nothing_succeeds_later_than_the_bound(
     for request in taken.filter(|request| withdrawn.lasts(request.began, request.ended)) {
         let after = request.began - act;
         let is_deaf = !hearings[request.by].iter().any(|at| (act..=request.began).contains(at));
-        let (bound, counts) = if is_deaf {
+        let (bound, counts) = if !withdrawn.is_watched {
+            (held.max(terms.hears()), &mut longest.no_answer)
+        } else if is_deaf {
             (terms.deaf(), &mut longest.deaf)
         } else {
             (terms.hears(), &mut longest.hears)
@@ -170,6 +181,13 @@ fn nothing_fails_without_a_reason(world: &World, answered: &[Answered], wrong: &
     for withdrawal in plan.withdrawals.iter().filter(of_the_key) {
         let until = withdrawal.returns.map_or(plan.end, |_| plan.over());
         reasons.push((withdrawal.at, until + terms.aftermath()));
+    }
+    // What a machine was answered while it stood still it hears when it goes on.
+    for pause in plan.faults.iter().filter(|fault| matches!(fault.what, What::Pauses(_))) {
+        let heard_late = reasons
+            .iter_mut()
+            .filter(|(from, until)| *from <= pause.until && pause.from <= *until);
+        heard_late.for_each(|(_, until)| *until = (*until).max(pause.until + terms.aftermath()));
     }
     let versions: Vec<_> = Withdrawn::all(world)
         .into_iter()
@@ -302,8 +320,8 @@ fn it_is_told(world: &World, withdrawn: &Withdrawn, answered: &[Answered], wrong
     let until = withdrawn.plan.returns.unwrap_or(plan.end).min(plan.end);
     let is_other = |other: &Withdrawal| other.taken != withdrawn.plan.taken && other.at <= until;
     let is_meant = |request: &Answered| request.began < withdrawn.act && withdrawn.takes(request.version);
-    // Of a version under which nothing was sealed nobody knows.
-    if !answered.iter().any(is_meant) {
+    // Of a version under which nothing was sealed, or that no look has met, nobody knows.
+    if !answered.iter().any(is_meant) || !withdrawn.is_watched || !was_seen_to_serve(world, withdrawn) {
         return;
     }
     if plan.faults.iter().any(is_obscured) || plan.withdrawals.iter().any(is_other) || from > until {
@@ -317,6 +335,25 @@ fn it_is_told(world: &World, withdrawn: &Withdrawn, answered: &[Answered], wrong
     if !feed.iter().any(|event| tells(event)) {
         wrong.push(format!("nobody is told of {:?}", withdrawn.plan));
     }
+}
+
+/// Whether anybody has seen that the key served, if it was taken away before: else it is gone as it was.
+fn was_seen_to_serve(world: &World, withdrawn: &Withdrawn) -> bool {
+    let before = world
+        .plan
+        .withdrawals
+        .iter()
+        .filter(|before| before.at < withdrawn.plan.at);
+    let Some(since) = before.filter_map(|before| before.returns).max() else {
+        return true;
+    };
+    let mut numbers = 0..world.replicas.len();
+    numbers.any(|number| {
+        let calls = world.customer.ended(number);
+        calls
+            .iter()
+            .any(|call| call.unwrapping.is_some() && call.failure.is_none() && call.ended > world.began + since)
+    })
 }
 
 /// What the registry says of the key is what the customer did last.

@@ -3,7 +3,7 @@
 
 use futures::FutureExt as _;
 use keyferry_crypto::vault::VaultCause;
-use keyferry_registry::{KeyStore as _, Revision, key::KeyNews};
+use keyferry_registry::{Revision, key::KeyNews};
 use tokio::time::Instant;
 
 use crate::{
@@ -59,7 +59,9 @@ pub(crate) fn nothing_is_used_that_was_refused(world: &World, answered: &[Answer
             };
             let settles = |call: &Ended| {
                 let has_served = call.failure.is_none() && concerns(call.unwrapping, request.version);
-                let is_since = (refused.ended..=request.ended).contains(&call.ended);
+                // That of a call which began before another that was served may be old news.
+                let is_newer = call.ended >= refused.ended || call.began >= refused.began;
+                let is_since = is_newer && call.ended <= request.ended;
                 is_since && (has_served || is_doubtful(refused) && decides(call))
             };
             if !calls.iter().any(settles) {
