@@ -59,9 +59,8 @@ pub(crate) fn nothing_is_used_that_was_refused(world: &World, answered: &[Answer
             };
             let settles = |call: &Ended| {
                 let has_served = call.failure.is_none() && concerns(call.unwrapping, request.version);
-                // That of a call which began before another that was served may be old news.
-                let is_newer = call.ended >= refused.ended || call.began >= refused.began;
-                let is_since = is_newer && call.ended <= request.ended;
+                // Of calls that overlap it is not known which the vault answered last.
+                let is_since = (refused.began..=request.ended).contains(&call.ended);
                 is_since && (has_served || is_doubtful(refused) && decides(call))
             };
             if !calls.iter().any(settles) {
