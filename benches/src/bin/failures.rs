@@ -147,7 +147,9 @@ async fn withdraw(world: &World, fleet: &mut Fleet, failure: Failure, tenants: u
     }))
     .await;
     failure.begin(fleet);
-    trials.iter_mut().for_each(|trial| trial.act(world));
+    for trial in &mut trials {
+        trial.act(world);
+    }
     if failure == Failure::Paused {
         sleep(PAUSE).await;
         fleet.replica(VICTIM).resume();
@@ -264,15 +266,15 @@ async fn bury(death: Death, tenants: usize) -> bool {
 /// A tenant that every replica knows.
 async fn known(world: &World, fleet: &Fleet, slug: &str) -> Caller {
     world.tenant(fleet.replica(0).process(), slug, None).await;
-    let mut caller = None;
+    let mut callers = Vec::new();
     for replica in fleet.replicas() {
         eventually("the tenant is known", async || {
-            caller = Caller::of(replica.client(), slug).await.ok();
-            caller.is_some()
+            callers.extend(Caller::of(replica.client(), slug).await);
+            !callers.is_empty()
         })
         .await;
     }
-    caller.unwrap()
+    callers.swap_remove(0)
 }
 
 /// Registers a customer as often as it takes. Answers the statuses of all that was not done.

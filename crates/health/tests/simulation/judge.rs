@@ -70,7 +70,8 @@ pub(crate) struct Withdrawn {
     pub(crate) plan: Withdrawal,
     /// The version that was taken away; none if it was the key.
     version: Option<u8>,
-    /// Whether there is a canary of it. There is none of a version that was the newest between two looks only.
+    /// Whether there is a canary of it. There is none of a version that was the newest between two looks only: it is relied on by
+    /// nobody but who asks, and what takes it may be told by nobody.
     is_watched: bool,
     pub(crate) act: Instant,
     pub(crate) returns: Option<Instant>,
@@ -140,9 +141,7 @@ fn nothing_succeeds_later_than_the_bound(
     for request in taken.filter(|request| withdrawn.lasts(request.began, request.ended)) {
         let after = request.began - act;
         let is_deaf = !hearings[request.by].iter().any(|at| (act..=request.began).contains(at));
-        let (bound, counts) = if !withdrawn.is_watched {
-            (held.max(terms.hears()), &mut longest.no_answer)
-        } else if is_deaf {
+        let (bound, counts) = if is_deaf {
             (terms.deaf(), &mut longest.deaf)
         } else {
             (terms.hears(), &mut longest.hears)
