@@ -35,12 +35,12 @@ struct State {
     /// How often each replica has made each kind of call.
     calls: BTreeMap<(usize, &'static str), u64>,
     /// What became of the calls of each replica.
-    ended: BTreeMap<usize, Vec<Ended>>,
+    ended: BTreeMap<usize, Vec<Outcome>>,
 }
 
 /// A call that a replica made, and whose end it has seen.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Outcome {
     /// The version that was to unwrap; none if something else was asked.
     pub(crate) unwrapping: Option<u8>,
     pub(crate) began: Instant,
@@ -48,7 +48,7 @@ pub(crate) struct Ended {
     pub(crate) failure: Option<VaultCause>,
 }
 
-impl Ended {
+impl Outcome {
     /// Whether the vault said neither yes nor no.
     pub(crate) fn is_in_vain(&self) -> bool {
         self.failure.is_some_and(|cause| !cause.is_refusal())
@@ -117,7 +117,7 @@ impl Customer {
     }
 
     /// What became of the calls of a replica, in the order in which they ended.
-    pub(crate) fn ended(&self, replica: usize) -> Vec<Ended> {
+    pub(crate) fn ended(&self, replica: usize) -> Vec<Outcome> {
         self.state().ended.get(&replica).cloned().unwrap_or_default()
     }
 
@@ -214,7 +214,7 @@ impl Reached {
         let answer = answer.unwrap_or_else(|_| Err(VaultCause::Timeout.into()));
         self.gate.passes().await;
         let failure = answer.as_ref().err().map(VaultError::cause);
-        let ended = Ended {
+        let ended = Outcome {
             unwrapping,
             began,
             ended: Instant::now(),

@@ -7,7 +7,7 @@ use keyferry_registry::{Revision, key::KeyNews};
 use tokio::time::Instant;
 
 use crate::{
-    customer::Ended,
+    customer::Outcome,
     judge::{Withdrawn, refused_version, told_at},
     requests::Answered,
     world::World,
@@ -28,7 +28,7 @@ pub(crate) fn nothing_is_used_for_which_nobody_vouches(
             let since = |span| request.began.checked_sub(span).unwrap_or(world.began);
             let mut heard = hearings[replica.number].iter();
             let is_heard = heard.any(|at| (since(terms.hearing)..=request.ended).contains(at));
-            let vouches = |call: &Ended| {
+            let vouches = |call: &Outcome| {
                 let has_served = call.failure.is_none() && concerns(call.unwrapping, request.version);
                 call.ended <= request.ended
                     && (has_served && call.began >= since(terms.period)
@@ -47,7 +47,7 @@ pub(crate) fn nothing_is_used_that_was_refused(world: &World, answered: &[Answer
     for replica in &world.replicas {
         let calls = world.customer.ended(replica.number);
         for request in successes(answered, replica.number) {
-            let reaches = |call: &&Ended| {
+            let reaches = |call: &&Outcome| {
                 let cause = call.failure.filter(|cause| cause.is_refusal());
                 call.ended < request.began
                     && cause.is_some_and(|cause| {
@@ -57,7 +57,7 @@ pub(crate) fn nothing_is_used_that_was_refused(world: &World, answered: &[Answer
             let Some(refused) = calls.iter().rfind(reaches) else {
                 continue;
             };
-            let settles = |call: &Ended| {
+            let settles = |call: &Outcome| {
                 let has_served = call.failure.is_none() && concerns(call.unwrapping, request.version);
                 // Of calls that overlap it is not known which the vault answered last.
                 let is_since = (refused.began..=request.ended).contains(&call.ended);
@@ -122,12 +122,12 @@ fn is_of_all(cause: VaultCause) -> bool {
 }
 
 /// Whether it is a refusal that may pass.
-fn is_doubtful(call: &Ended) -> bool {
+fn is_doubtful(call: &Outcome) -> bool {
     call.failure.is_some_and(VaultCause::is_doubtful)
 }
 
 /// Whether it answers whether a refusal passes, under whichever version: by serving, or by refusing for another cause.
-fn decides(call: &Ended) -> bool {
+fn decides(call: &Outcome) -> bool {
     call.unwrapping.is_some() && !is_doubtful(call) && !call.is_in_vain()
 }
 

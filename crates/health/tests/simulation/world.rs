@@ -157,9 +157,8 @@ impl World {
                 trace::note(format_args!("the customer gives back: {taken:?}"));
                 match (taken, self.former[number]) {
                     (Taken::Key, _) => self.customer.gives_back(),
-                    (Taken::Former(_), version) => {
-                        version.into_iter().for_each(|it| self.customer.gives_version_back(it))
-                    }
+                    (Taken::Former(_), Some(version)) => self.customer.gives_version_back(version),
+                    (Taken::Former(_), None) => {}
                 }
             }
             Act::AllServes => self.looks_before = Some(self.database.server().looks().len()),
