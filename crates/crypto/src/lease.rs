@@ -207,7 +207,8 @@ impl Lease {
         max_age(&self.terms.policy).saturating_sub(self.made.elapsed())
     }
 
-    fn is_withdrawn(&self) -> bool {
+    /// Whether nobody may seal with this any more, as its key was refused or is another.
+    pub(crate) fn is_withdrawn(&self) -> bool {
         self.standing.is_withdrawn() || self.held.is_withdrawn()
     }
 }
