@@ -180,7 +180,7 @@ impl Keyring {
 
     /// Learns what another replica learnt: a refusal, which is confirmed. If it may be of that replica's address, it evicts as any
     /// does, but is not the answer here: one replica that is not let in must not keep the others from asking for themselves.
-    pub(crate) fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
+    pub(crate) fn obey(&self, tenant: &TenantKeys, refusal: &Refusal, is_remembered: bool) {
         let Some(meaning) = refusal.cause.meaning(refusal.call) else {
             return;
         };
@@ -194,10 +194,10 @@ impl Keyring {
         if self.troubles.are_news(&standing, refusal.cause, now) {
             tracing::info!(tenant = %tenant.tenant, cause = ?refusal.cause, "the customer has refused another replica");
         }
-        if refusal.cause.is_of_an_address() {
-            self.evict_refused(&standing, meaning, refusal.cause, now);
-        } else {
+        if is_remembered {
             self.withdraw(&standing, meaning, Version::Known, &error, now);
+        } else {
+            self.evict_refused(&standing, meaning, refusal.cause, now);
         }
         self.vault.forget(tenant);
     }

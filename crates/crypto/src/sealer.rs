@@ -226,7 +226,13 @@ impl Sealer {
     /// ([`VaultCause::is_of_an_address`](crate::vault::VaultCause::is_of_an_address)) only evicts, and the next who needs a key asks.
     /// No news is made of it. Tokens that were got for the tenant are forgotten, too.
     pub fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
-        self.keyring.obey(tenant, refusal);
+        self.keyring.obey(tenant, refusal, !refusal.cause.is_of_an_address());
+    }
+
+    /// The same of what was told a while ago, and could not be heard until now. The customer may have taken it back since: so it only
+    /// evicts, and the next who needs a key asks.
+    pub fn obey_late(&self, tenant: &TenantKeys, refusal: &Refusal) {
+        self.keyring.obey(tenant, refusal, false);
     }
 
     /// Takes it that all was heard, up to `at`, that others learnt of customers' keys.

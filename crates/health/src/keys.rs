@@ -25,6 +25,9 @@ pub trait Keys: Send + Sync + 'static {
     /// [`Sealer::obey`].
     fn obey(&self, tenant: &TenantKeys, refusal: &Refusal);
 
+    /// [`Sealer::obey_late`].
+    fn obey_late(&self, tenant: &TenantKeys, refusal: &Refusal);
+
     /// [`Sealer::follow`].
     fn follow(&self, tenant: &TenantKeys, newest: &KekId);
 
@@ -68,6 +71,10 @@ impl Keys for Sealer {
 
     fn obey(&self, tenant: &TenantKeys, refusal: &Refusal) {
         self.obey(tenant, refusal);
+    }
+
+    fn obey_late(&self, tenant: &TenantKeys, refusal: &Refusal) {
+        self.obey_late(tenant, refusal);
     }
 
     fn follow(&self, tenant: &TenantKeys, newest: &KekId) {

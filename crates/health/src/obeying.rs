@@ -70,8 +70,14 @@ impl KeyWatch {
 
     async fn take_withdrawal(&self, tenant: TenantId, refusal: &Refusal) {
         Counters::count(&self.counters.withdrawals_obeyed);
+        // What is read now may have been told long ago, if the feed could not be read: it may not be so any more.
+        let is_late = self.is_deaf();
         let obey = |known: &Tenant| {
-            self.parts.sealer.obey(&known.keys, refusal);
+            if is_late {
+                self.parts.sealer.obey_late(&known.keys, refusal);
+            } else {
+                self.parts.sealer.obey(&known.keys, refusal);
+            }
             self.held.let_go(tenant);
         };
         if let Some(known) = self.parts.registry.held(tenant) {
@@ -97,6 +103,11 @@ impl KeyWatch {
                 self.evict(tenant);
             }
         }
+    }
+
+    fn is_deaf(&self) -> bool {
+        let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+        heard_at.is_none_or(|at| at.elapsed() > self.config.hearing())
     }
 
     fn evict(&self, tenant: TenantId) {

@@ -318,7 +318,10 @@ async fn where_the_vault_refuses_a_version_alone_the_next_one_seals() {
     for seal in seals {
         assert_ne!(seal.await.unwrap().unwrap().kek, ours.kek);
     }
-    assert_eq!(cause(open(&sealer, &tenant(), &ours).await), Some(VaultCause::KeyDisabled));
+    assert_eq!(
+        cause(open(&sealer, &tenant(), &ours).await),
+        Some(VaultCause::KeyDisabled)
+    );
 }
 
 #[tokio::test(start_paused = true)]

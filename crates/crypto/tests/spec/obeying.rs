@@ -64,6 +64,19 @@ async fn a_refusal_elsewhere_that_may_be_of_an_address_evicts_and_has_the_vault_
     }
 }
 
+/// It may have been taken back since.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_was_told_long_ago_evicts_and_has_the_vault_asked_here() {
+    let (vault, sealer) = start();
+    let sealed = seal(&sealer, &tenant()).await.unwrap();
+    let before = vault.calls();
+    sealer.obey_late(&tenant(), &refusal(&sealed, VaultCause::RoleMissing));
+    open(&sealer, &tenant(), &sealed).await.unwrap();
+    seal(&sealer, &tenant()).await.unwrap();
+    assert_eq!(vault.wraps(), before.wraps + 1, "the lease was evicted");
+    assert!(vault.unwraps() > before.unwraps, "the data key was evicted");
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_reaches_as_far_as_if_it_had_been_said_here() {
     for (withdrawal, evicts) in [

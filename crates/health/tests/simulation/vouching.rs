@@ -42,10 +42,16 @@ pub(crate) fn nothing_is_used_for_which_nobody_vouches(
 }
 
 /// Once the vault has refused a replica, nothing that the refusal reaches is used there before the vault has done as asked again:
-/// neither after a refusal that is believed nor while one is confirmed.
+/// neither after a refusal that is believed nor while one is confirmed. One that is confirmed counts from when it was first said: what
+/// the vault gave since is newer, and is used on its word.
 pub(crate) fn nothing_is_used_that_was_refused(world: &World, answered: &[Answered], wrong: &mut Vec<String>) {
     for replica in &world.replicas {
         let calls = world.customer.ended(replica.number);
+        let confirmation = world.plan.terms.confirmation;
+        let first_said = |refused: &Outcome| {
+            let before = Some(confirmation).filter(|_| is_doubtful(refused)).unwrap_or_default();
+            refused.began.checked_sub(before).unwrap_or(refused.began)
+        };
         for request in successes(answered, replica.number) {
             let reaches = |call: &&Outcome| {
                 let cause = call.failure.filter(|cause| cause.is_refusal());
@@ -60,7 +66,7 @@ pub(crate) fn nothing_is_used_that_was_refused(world: &World, answered: &[Answer
             let settles = |call: &Outcome| {
                 let has_served = call.failure.is_none() && concerns(call.unwrapping, request.version);
                 // Of calls that overlap it is not known which the vault answered last.
-                let is_since = (refused.began..=request.ended).contains(&call.ended);
+                let is_since = (first_said(refused)..=request.ended).contains(&call.ended);
                 is_since && (has_served || is_doubtful(refused) && decides(call))
             };
             if !calls.iter().any(settles) {

@@ -44,6 +44,8 @@ pub(crate) enum Defect {
 pub(crate) struct Told {
     pub(crate) held: BTreeSet<TenantId>,
     pub(crate) obeyed: Vec<(TenantId, Refusal)>,
+    /// How many of them as told long ago.
+    pub(crate) obeyed_late: usize,
     pub(crate) followed: Vec<(TenantId, KekId)>,
     pub(crate) evicted: Vec<TenantId>,
     pub(crate) evicted_all: usize,
@@ -141,6 +143,11 @@ impl Keys for FakeKeys {
         let mut state = self.state();
         state.held.remove(&tenant.tenant);
         state.obeyed.push((tenant.tenant, refusal.clone()));
+    }
+
+    fn obey_late(&self, tenant: &TenantKeys, refusal: &Refusal) {
+        self.state().obeyed_late += 1;
+        self.obey(tenant, refusal);
     }
 
     fn follow(&self, tenant: &TenantKeys, newest: &KekId) {

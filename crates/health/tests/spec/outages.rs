@@ -43,6 +43,24 @@ async fn a_refusal_that_was_met_while_the_registry_was_away_is_told_once_it_is_b
     }
 }
 
+/// By whoever could not hear of it before: the key may have been given back meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_heard_of_long_after_it_was_told_is_obeyed_as_one() {
+    let world = World::new();
+    let acme = world.tenant();
+    let (one, two) = (world.replica(), world.replica());
+    two.keys.holds(acme.keys.tenant);
+    world.passes(PERIOD).await;
+    world.store.is_cut_off(two.id, Cut::Failing);
+    one.keys
+        .is_refused(acme.keys.tenant, &kek(&acme.keys, 1), VaultCause::KeyDisabled);
+    world.passes(SECOND * 20).await;
+    assert!(two.keys.told().obeyed.is_empty());
+    world.store.comes_back();
+    world.passes(SECOND * 5).await;
+    assert_eq!((two.keys.told().obeyed.len(), two.keys.told().obeyed_late), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_refusals_that_wait_the_newest_is_told_and_none_that_is_over() {
     let world = World::new();

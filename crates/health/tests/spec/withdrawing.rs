@@ -62,6 +62,7 @@ async fn a_refusal_that_a_request_meets_is_obeyed_by_all_before_any_look() {
     world.passes(SECOND * 3).await;
     let obeyed = two.keys.told().obeyed;
     assert_eq!(obeyed.len(), 1);
+    assert_eq!(two.keys.told().obeyed_late, 0, "it was told just now");
     assert_eq!(obeyed[0].1.cause, VaultCause::KeyDisabled);
     assert!(one.keys.told().obeyed.is_empty(), "it is not told back");
     let told = withdrawals(&world);
