@@ -61,8 +61,10 @@ async fn a_cold_storm_is_kept_under_the_vaults_limit_and_whoever_comes_back_when
     let aftermath = storm(&clients, keys, None).await;
     assert_eq!(aftermath.opened, KEYS, "{aftermath:?}");
     assert!(aftermath.without_advice.is_empty(), "{aftermath:?}");
+    // Whoever came first may have met the bound on calls under way instead.
+    let met = [&aftermath.at_first, &aftermath.later];
     assert!(
-        aftermath.at_first.contains_key("vault-quota-spent"),
+        met.iter().any(|answers| answers.contains_key("vault-quota-spent")),
         "there was no storm: {aftermath:?}"
     );
     let calls = world.emulator.calls();
