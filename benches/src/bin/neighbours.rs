@@ -75,7 +75,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         let database = Database::Postgres(server.database("registry").await);
         (server, World::new(database).await)
     });
-    let fleet = here.block_on(Fleet::start(&world, UNHURRIED, REPLICAS, Ways::Straight));
+    let fleet = here.block_on(Fleet::start(&world, Pace::DEFAULT, REPLICAS, Ways::Straight));
     let (bad, callers) = elsewhere.run(async || {
         let mut bad = Vec::new();
         for trouble in &wanted.troubles {
@@ -236,18 +236,6 @@ fn memory(fleet: &Fleet) -> u64 {
     let replicas = fleet.replicas().iter();
     replicas.map(|replica| replica.process().resident_bytes()).sum::<u64>() >> 20
 }
-
-/// As the two hundred tenants of one small machine can be looked at.
-const UNHURRIED: Pace = Pace {
-    period_seconds: 30.0,
-    lease_seconds: 10.0,
-    hearing_seconds: 10.0,
-    version_period_seconds: 60.0,
-    try_seconds: 8.0,
-    poll_seconds: 2.0,
-    token_max_age_seconds: 2_700.0,
-    ..Pace::FAST
-};
 
 /// Between turns, until what began in the one before is over.
 const SETTLING: Duration = Duration::from_secs(3);

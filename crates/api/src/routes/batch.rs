@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::response::Response;
-use futures::{StreamExt, stream::FuturesOrdered};
+use futures::{FutureExt, StreamExt, stream::FuturesOrdered};
 use keyferry_crypto::secret::SecretBytes;
 use keyferry_registry::tenant::Tenant;
 use serde::{
@@ -51,10 +51,20 @@ pub(super) async fn batch<O: Operation>(
     let mut results = Vec::with_capacity(items.len());
     let mut under_way = FuturesOrdered::new();
     loop {
-        let begun = items.by_ref().take(app.batch_concurrency() - under_way.len());
-        under_way.extend(begun.map(|item| one::<O>(app, tenant, item, &charge)));
-        let Some(result) = under_way.next().await else { break };
-        results.push(result);
+        if under_way.len() < app.batch_concurrency()
+            && let Some(item) = items.next()
+        {
+            under_way.push_back(one::<O>(app, tenant, item, &charge));
+            match under_way.next().now_or_never().flatten() {
+                Some(result) => results.push(result),
+                // It waits for its vault. What it takes to ask is somebody's turn, and the next item's comes after others'.
+                None => tokio::task::yield_now().await,
+            }
+        } else if let Some(result) = under_way.next().await {
+            results.push(result);
+        } else {
+            break;
+        }
     }
     let mut response = super::json(document(&results), &charge);
     response.extensions_mut().insert(edge::Items::of(&results));
