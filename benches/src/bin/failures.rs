@@ -154,20 +154,20 @@ async fn withdraw(world: &World, fleet: &mut Fleet, failure: Failure, tenants: u
         sleep(PAUSE).await;
         fleet.replica(VICTIM).resume();
     }
-    let living: Vec<_> = (0..REPLICAS)
-        .filter(|&replica| failure != Failure::Killed || replica != VICTIM)
-        .collect();
-    let past = trials.iter().map(|trial| past(trial, fleet, failure, &living));
+    // Who has no way to the vault says that, once it has forgotten what it heard.
+    let is_mute = matches!(failure, Failure::Killed | Failure::NoVault);
+    let answering: Vec<_> = (0..REPLICAS).filter(|&replica| !is_mute || replica != VICTIM).collect();
+    let past = trials.iter().map(|trial| past(trial, fleet, failure, &answering));
     join_all(past).await;
     let losses = trials.iter().map(|trial| trial.so_far(REPLICAS)).collect();
     failure.end(fleet).await;
-    join_all(trials.into_iter().map(|trial| trial.end(world, fleet, living[0]))).await;
+    join_all(trials.into_iter().map(|trial| trial.end(world, fleet, answering[0]))).await;
     losses
 }
 
-async fn past(trial: &Trial, fleet: &Fleet, failure: Failure, living: &[usize]) {
+async fn past(trial: &Trial, fleet: &Fleet, failure: Failure, answering: &[usize]) {
     trial
-        .until_past(CAUSE.bound(&fleet.pace).max(failure.bound(&fleet.pace)), living)
+        .until_past(CAUSE.bound(&fleet.pace).max(failure.bound(&fleet.pace)), answering)
         .await;
 }
 
