@@ -4,7 +4,8 @@
 //! noticed. Somebody does: a *watch* over each tenant's key, which one replica keeps and all hear of. But a replica trusts the
 //! watch only as far as it hears, and as far as it sees that the watch is kept; else it is *deaf*, or the tenant
 //! *mistrusted*, and only the vault's own word counts. So it does for a while after a refusal, as some of a vault's machines may
-//! be late to obey the customer, and always of a version that those who watch do not look at. What was watched until a moment ago is used a moment longer, while the vault is asked: so in an
+//! be late to obey the customer, and always of a version that those who watch do not look at. What was watched until a moment ago
+//! is used a moment longer, while the vault is asked: so in an
 //! outage, of which those who watch tell, nobody waits for a vault that gives no answer.
 //!
 //! The vault's word is an unwrap: of the same tenant, with the same version of the same key. That a vault wraps is none (see

@@ -181,7 +181,8 @@ impl Sealer {
     /// The data key is unwrapped, if it is not in the cache, and must be the tenant's. It is wrapped once, however many envelopes
     /// carry it: what it was wrapped to serves for the others, at most as long as the tenant lets a lease last, and no longer
     /// than nothing is evicted or refused there and no newer version is heard of. An envelope that is under that version
-    /// already comes back as it is, and if a wrap was done under it in the last ten seconds, none is asked for. So whoever rewraps the same again, having been interrupted, changes nothing.
+    /// already comes back as it is, and if a wrap was done under it in the last ten seconds, none is asked for. So whoever rewraps
+    /// the same again, having been interrupted, changes nothing.
     ///
     /// All of it is as urgent as [`Urgency::Bulk`]: who rewraps very many leaves room for what seals and opens meanwhile.
     pub async fn rewrap(&self, tenant: &TenantKeys, envelope: &[u8]) -> Result<Sealed, SealerError> {

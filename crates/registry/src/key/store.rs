@@ -25,7 +25,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// from now. Its own come first. One that is claimed is nobody else's to claim before it is saved or its lease is over, and this
     /// replica's again from half of that on: so one that looks for long keeps the key, and one that died loses it. One whose owner
     /// does not claim it is anybody's once it is due for longer than `lease`. A key that a replica has given up (see
-    /// [`Looked::keeps`]) is claimed by it again only once it is due for longer than `lease`. `held` is how long ago a replica may have said that it holds something.
+    /// [`Looked::keeps`]) is claimed by it again only once it is due for longer than `lease`. `held` is how long ago a replica may
+    /// have said that it holds something.
     async fn claim_keys(
         &self,
         replica: ReplicaId,
@@ -65,7 +66,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// healthy.
     async fn overdue(&self, held: Duration, longer: Duration) -> Result<Vec<TenantId>, RegistryError>;
 
-    /// Makes the keys of tenants due that have this key as their current one, in whichever case its name is written, and has their newest versions looked up: somebody
+    /// Makes the keys of tenants due that have this key as their current one, in whichever case its name is written, and has their
+    /// newest versions looked up: somebody
     /// says that there is a new one. [`Newest::seen_at`](super::Newest) is 1970 until then. Answers how many there are.
     async fn hint(&self, key: &KeyRef) -> Result<u64, RegistryError>;
 

@@ -47,7 +47,8 @@ pub(super) async fn save(
 }
 
 /// Saves the looks at keys that the replica looks after, and answers whose they are. A look that was asked for meanwhile, or that
-/// became due sooner, is still to be had; a version that was hinted at meanwhile is still to be looked up. The key was looked at only if the vault was asked,
+/// became due sooner, is still to be had; a version that was hinted at meanwhile is still to be looked up. The key was looked at
+/// only if the vault was asked,
 /// which a look says by another time of having asked.
 async fn update(
     tx: &mut Transaction<'static, Postgres>,
